@@ -1,0 +1,23 @@
+"""What every test gets: loopback only, no blocking call in an event loop, no keys."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+os.environ.pop("OPENAI_API_KEY", None)
+os.environ.pop("LANGSMITH_API_KEY", None)
+os.environ["LANGSMITH_TRACING"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Fail a test whose event loop runs a blocking call of this package."""
+    with blockbuster_ctx("langchain_llmops") as guard:
+        yield guard
