@@ -36,7 +36,7 @@ coverage: setup ## Run every test and report branch coverage
 
 lint: setup ## Check style, spelling, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell
-	@$(BIN)/mypy && $(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy && $(BIN)/mypy tests/typing && $(BIN)/lint-imports --no-logo
 
 format: setup ## Format and mend what can be mended
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

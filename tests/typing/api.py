@@ -1,0 +1,71 @@
+"""Only type-checked, never run: the public signatures as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import assert_type
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.vectorstores import VectorStore
+from langchain_openai import ChatOpenAI
+
+from langchain_llmops import (
+    CacheLayer,
+    CostCallbackHandler,
+    FaissStore,
+    MemoryTier,
+    ModelCall,
+    ModelLayer,
+    SemanticCache,
+    SQLiteTier,
+    TieredCache,
+    TokenCounter,
+    with_layers,
+)
+from langchain_llmops.models import StreamHandler, without_client_retries
+from langchain_llmops.pricing import price
+from langchain_llmops.testing import LocalProvider
+
+
+class Loud(ModelLayer):
+    def stream(
+        self, call: ModelCall, handler: StreamHandler
+    ) -> Iterator[ChatGenerationChunk]:
+        yield from handler(call)
+
+
+def layers_keep_the_type(model: ChatOpenAI, embeddings: Embeddings) -> None:
+    tiers = TieredCache([MemoryTier(max_entries=10), SQLiteTier("cache.db")])
+    cache = SemanticCache(embeddings, threshold=0.95, tier=tiers)
+    assert_type(with_layers(model, Loud(), CacheLayer(cache)), ChatOpenAI)
+    assert_type(without_client_retries(model), ChatOpenAI)
+
+
+def counting() -> None:
+    counter = TokenCounter("gpt-4o")
+    assert_type(counter.count("text"), int)
+    assert_type(counter.count_messages([HumanMessage("hi")]), int)
+    assert_type(counter.exact, bool)
+    assert_type(counter.running().total, int)
+
+
+def costs() -> None:
+    report = CostCallbackHandler().report()
+    assert_type(report.usd, Decimal)
+    assert_type(report.by_model["gpt-4o"].calls, int)
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    assert_type(price("gpt-4o", usage), Decimal | None)
+
+
+def retrieval(embeddings: Embeddings) -> VectorStore:
+    return FaissStore(embeddings)
+
+
+def provider() -> None:
+    with LocalProvider() as running:
+        assert_type(running.base_url, str)
+        for row in running.invoice:
+            assert_type(row.output_tokens, int)
