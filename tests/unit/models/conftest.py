@@ -93,10 +93,11 @@ class OwnEvents(AllFour):
     """Has hooks of its own for v3 events, which a layer could not see into."""
 
     def _stream_chat_model_events(self, messages, **kwargs):
-        yield from chunks_to_events(self._stream(messages, **kwargs))
+        yield from chunks_to_events(AllFour._stream(self, messages, **kwargs))
 
     async def _astream_chat_model_events(self, messages, **kwargs):
-        async for event in achunks_to_events(self._astream(messages, **kwargs)):
+        chunks = AllFour._astream(self, messages, **kwargs)
+        async for event in achunks_to_events(chunks):
             yield event
 
 
