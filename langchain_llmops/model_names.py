@@ -167,6 +167,8 @@ def parse(name: str) -> ModelName:
         provider = "fireworks"
     tuned = _FINE_TUNED.fullmatch(rest)
     base = (tuned["base"] or tuned["azure_base"]) if tuned else rest
+    if tuned and provider is None:
+        provider = "openai" if tuned["base"] else "azure"
     return ModelName(
         provider=provider,
         model=rest,
@@ -185,10 +187,10 @@ def provider_id(name: str) -> str:
 
     Returns:
         genai-prices' id where the provider is known (`azure`, `google`, `aws`,
-        `x-ai`), else the name in lower case with dashes.
+        `x-ai`), else the name in lower case.
     """
-    dashed = name.strip().lower().replace("_", "-")
-    return _PREFIXES.get(dashed, dashed)
+    lower = name.strip().lower()
+    return _PREFIXES.get(lower.replace("_", "-"), lower)
 
 
 def _split_provider(name: str) -> tuple[str | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 os.environ.pop("OPENAI_API_KEY", None)
 os.environ.pop("LANGSMITH_API_KEY", None)
 os.environ["LANGSMITH_TRACING"] = "false"
+
+# Two busy cores decide how long an example takes: properties are about values.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)

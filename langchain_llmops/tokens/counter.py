@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from langchain_llmops.tokens.profiles import profile
 from langchain_llmops.tokens.running import RunningCount
-from langchain_llmops.tokens.text import text_meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,10 +23,14 @@ class TokenCounter:
     """Counts tokens offline: exactly for OpenAI's models, with a bound for the rest.
 
     ```python
+    from langchain_core.messages import HumanMessage, trim_messages
+    from langchain_llmops import TokenCounter
+
     counter = TokenCounter("gpt-4o")
-    counter.count("Hello, world!")
-    counter.count_messages([("system", "Be brief."), ("human", "Hello!")])
-    trim_messages(history, max_tokens=4000, token_counter=counter.count_messages)
+    counter.count("Hello, world!")  # 4
+    history = [HumanMessage("Hello!"), HumanMessage("What is a token?")]
+    counter.count_messages(history)  # 18
+    trim_messages(history, max_tokens=15, token_counter=counter.count_messages)
     ```
 
     Text of OpenAI's models is counted with their encoding, from a rank file that is
@@ -135,8 +137,7 @@ class TokenCounter:
             # 0.2 s of langchain_core, which the first count needs and no constructor.
             from langchain_llmops.tokens.messages import MessageMeter  # noqa: PLC0415
 
-            known = profile(self.model)
-            self._loaded = MessageMeter(text_meter(known.encoding, known.family), known)
+            self._loaded = MessageMeter(self.model)
         return self._loaded
 
 

@@ -79,7 +79,8 @@ def _jpeg(data: bytes) -> tuple[int, ...]:
 def _webp(data: bytes) -> tuple[int, ...]:
     kind = data[12:16]
     if kind == b"VP8X":
-        width, height = (int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        low, high, low_2, high_2 = struct.unpack_from("<HBHB", data, 24)
+        width, height = high << 16 | low, high_2 << 16 | low_2
         return width + 1, height + 1
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", data, 21)[0]

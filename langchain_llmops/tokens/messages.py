@@ -8,13 +8,12 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 
 from langchain_llmops.tokens.blocks import BlockMeter
 from langchain_llmops.tokens.count import NOTHING, TokenCount
+from langchain_llmops.tokens.profiles import profile
+from langchain_llmops.tokens.text import text_meter
 from langchain_llmops.tokens.tools import IN_SYSTEM_MESSAGE, as_json, measure_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from langchain_llmops.tokens.profiles import ChatFormat, Profile
-    from langchain_llmops.tokens.text import TextMeter
 
 __all__ = ["Measured", "MessageMeter"]
 
@@ -41,19 +40,26 @@ class Measured(NamedTuple):
 class MessageMeter:
     """Counts messages for one model; immutable, safe across threads.
 
+    Made with the rank file that is on this machine, which is read if it has not been.
+    Pickled and copied as its model's name.
+
     Args:
-        text: Counts the model's text.
-        profile: What is known about the model.
+        model: The model's name.
     """
 
-    __slots__ = ("_blocks", "_chat", "_exact", "_frame", "text")
+    __slots__ = ("_blocks", "_chat", "_exact", "_frame", "_model", "text")
 
-    def __init__(self, text: TextMeter, profile: Profile) -> None:
-        self.text = text
-        self._chat: ChatFormat = profile.chat
-        self._blocks = BlockMeter(text, profile.image)
-        self._exact = text.exact and self._chat.published
+    def __init__(self, model: str) -> None:
+        known = profile(model)
+        self._model = model
+        self.text = text_meter(known.encoding, known.family)
+        self._chat = known.chat
+        self._blocks = BlockMeter(self.text, known.image)
+        self._exact = self.text.exact and self._chat.published
         self._frame = self._chat.per_message + 1  # its role is one token
+
+    def __reduce__(self) -> tuple[type[MessageMeter], tuple[str]]:
+        return MessageMeter, (self._model,)
 
     def measure(self, message: object) -> Measured:
         """Return the tokens of a message, whatever it is; never raises.
@@ -69,21 +75,25 @@ class MessageMeter:
         except Exception:  # noqa: BLE001 - a count is advice: it must not break a call
             return Measured(self._framed({"message": message}), system=False)
 
-    def request(self, tools: Sequence[Any], *, with_system: bool) -> TokenCount:
+    def openings(self, tools: Sequence[Any]) -> tuple[TokenCount, TokenCount]:
         """Return what a request costs beside its messages: priming and tools.
 
         Args:
             tools: Whatever `bind_tools` takes.
-            with_system: Whether a system message is among the messages.
+
+        Returns:
+            The cost without a system message, and with one, which tools may join.
         """
         chat = self._chat
-        joined = bool(tools) and with_system and chat.typescript
-        priming = TokenCount(
-            tokens=chat.priming + (IN_SYSTEM_MESSAGE if joined else 0),
+        counted = measure_tools(tools, self.text, chat)
+        alone = counted + TokenCount(
+            tokens=chat.priming,
             exact=chat.published,
             upper_bound=chat.priming + chat.request_slack,
         )
-        return priming + measure_tools(tools, self.text, chat)
+        if not (tools and chat.typescript):
+            return alone, alone
+        return alone, alone + TokenCount(tokens=IN_SYSTEM_MESSAGE, upper_bound=0)
 
     def _measure(self, message: BaseMessage) -> Measured:
         kind = message.type.removesuffix("MessageChunk").lower()

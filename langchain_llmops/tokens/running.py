@@ -23,7 +23,10 @@ class RunningCount:
     `TokenCounter.count_messages` says of the whole list.
 
     ```python
-    running = counter.running([SystemMessage("Be brief.")])
+    from langchain_core.messages import HumanMessage, SystemMessage
+    from langchain_llmops import TokenCounter
+
+    running = TokenCounter("gpt-4o").running([SystemMessage("Be brief.")])
     running.append(HumanMessage("What is a token?"))
     running[1] = HumanMessage("What is a lexer?")  # right after an edit too
     del running[1:]
@@ -35,7 +38,7 @@ class RunningCount:
     Belongs to one conversation; like a list, it is not locked against other threads.
     """
 
-    __slots__ = ("_items", "_meter", "_requests", "_systems", "_tokens", "_tools")
+    __slots__ = ("_items", "_meter", "_openings", "_systems", "_tokens")
 
     def __init__(
         self,
@@ -44,8 +47,7 @@ class RunningCount:
         tools: Sequence[Any],
     ) -> None:
         self._meter = meter
-        self._tools = tuple(tools)
-        self._requests: dict[bool, TokenCount] = {}
+        self._openings = meter.openings(tools)
         self._items: list[Measured] = []
         self._tokens = 0
         self._systems = 0
@@ -53,6 +55,13 @@ class RunningCount:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __copy__(self) -> RunningCount:
+        twin = object.__new__(RunningCount)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._items = self._items.copy()
+        return twin
 
     def __repr__(self) -> str:
         return f"<RunningCount of {len(self)} messages: {self.total} tokens>"
@@ -94,23 +103,14 @@ class RunningCount:
     @property
     def total(self) -> int:
         """Tokens of the whole request, tools and priming included."""
-        return self._tokens + self._request().tokens
+        return self._tokens + self._openings[self._systems > 0].tokens
 
     @property
     def count(self) -> TokenCount:
         """Tokens of the whole request, whether exact, and their bound."""
-        total = self._request()
-        for item in self._items:
-            total += item.cost
-        return total
-
-    def _request(self) -> TokenCount:
-        with_system = self._systems > 0
-        if with_system not in self._requests:
-            self._requests[with_system] = self._meter.request(
-                self._tools, with_system=with_system
-            )
-        return self._requests[with_system]
+        return sum(
+            (item.cost for item in self._items), self._openings[self._systems > 0]
+        )
 
     def _account(self, old: Sequence[Measured], new: Sequence[Measured]) -> None:
         for sign, items in ((-1, old), (1, new)):

@@ -92,7 +92,7 @@ _PER_PIECE, _LONG, _PER_LETTER = 0.85, 5, 0.35
 
 
 class Histogram(tuple[int, ...]):
-    """Characters of a text in each class of scripts."""
+    """Characters of a text, which is not empty, in each class of scripts."""
 
     __slots__ = ()
 
@@ -107,10 +107,8 @@ class Histogram(tuple[int, ...]):
     def mean(self, ratios: Sequence[float]) -> float:
         """Return the mean of ratios, weighted by the tokens each class makes."""
         weights = [n * share for n, share in zip(self, _SHARES, strict=False)]
-        total = sum(weights)
-        if not total:
-            return max(ratios)
-        return sum(w * r for w, r in zip(weights, ratios, strict=False)) / total
+        weighted = sum(w * r for w, r in zip(weights, ratios, strict=False))
+        return weighted / sum(weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,17 +113,16 @@ def _properties(schema: Mapping[str, Any], *, indent: int) -> str:
 def _type(schema: Mapping[str, Any], *, indent: int) -> str:
     """Return a property's type; what has no known spelling is written as JSON."""
     kind = schema.get("type")
-    choices = schema.get("enum")
-    if isinstance(choices, list):
+    if isinstance(choices := schema.get("enum"), list):
         return " | ".join(as_json(choice) for choice in choices)
+    if isinstance(either := schema.get("anyOf") or schema.get("oneOf"), list):
+        return " | ".join(_type(_mapping(each), indent=indent) for each in either)
     if kind == "object":
         return "\n".join(("{", _properties(schema, indent=indent + 2), "}"))
     if kind == "array":
         items = _mapping(schema.get("items"))
         return f"{_type(items, indent=indent)}[]" if items else "any[]"
-    if kind == "integer":
-        return "number"
     if isinstance(kind, str):
-        return kind
+        return "number" if kind == "integer" else kind
     rest = {key: value for key, value in schema.items() if key != "description"}
     return as_json(rest) if rest else "any"

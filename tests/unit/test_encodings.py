@@ -52,6 +52,8 @@ def places(tmp_path, monkeypatch) -> list[Path]:
     package = tmp_path / "site" / "litellm"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    namespace = tmp_path / "site" / "llama_index"
+    namespace.mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "a"))
     monkeypatch.setenv("DATA_GYM_CACHE_DIR", str(tmp_path / "b"))
@@ -60,6 +62,7 @@ def places(tmp_path, monkeypatch) -> list[Path]:
         tmp_path / "b",
         tmp_path / "t" / "data-gym-cache",
         tmp_path / "ranks",
+        namespace / "core" / "_static" / "tiktoken_cache",
         package / "litellm_core_utils" / "tokenizers",
     ]
 

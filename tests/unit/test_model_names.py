@@ -101,14 +101,17 @@ def test_bedrock_version_suffixes_are_not_part_of_the_published_name(spelling, b
 
 @pytest.mark.parametrize("spelling", [TUNED, f"openai/{TUNED}", f"openai:{TUNED}"])
 def test_openai_fine_tunes_name_their_base(spelling):
-    name = parse(spelling)
-    assert (name.model, name.base) == (TUNED, "gpt-4o-mini-2024-07-18")
-    assert name.fine_tuned
+    assert parse(spelling) == named(
+        TUNED, "openai", base="gpt-4o-mini-2024-07-18", fine_tuned=True
+    )
 
 
 def test_azure_fine_tunes_name_their_base():
-    name = parse("azure/gpt-4o-mini-2024-07-18.ft-0123-acme")
-    assert (name.base, name.fine_tuned) == ("gpt-4o-mini-2024-07-18", True)
+    tuned = "gpt-4o-mini-2024-07-18.ft-0123-acme"
+    for spelling in (tuned, f"azure/{tuned}"):
+        assert parse(spelling) == named(
+            tuned, "azure", base="gpt-4o-mini-2024-07-18", fine_tuned=True
+        )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_azure_fine_tunes_name_their_base():
         ("anthropic-bedrock", "aws"),
         ("mistralai", "mistral"),
         ("xai", "x-ai"),
-        ("My_Gateway", "my-gateway"),
+        ("My_Gateway", "my_gateway"),
     ],
 )
 def test_providers_have_one_spelling(spelling, expected):
