@@ -2,7 +2,8 @@
 
 `BaseCache` hands a cache two strings: enough for an exact hit, too little for streams,
 scopes or a semantic step. The caches here therefore work on a `CacheRequest`; their
-`BaseCache` methods and `CacheLayer` are two ways to make one.
+`BaseCache` methods (`request_cache.RequestCache`) and `CacheLayer` are two ways to make
+one, and both look at its switches, so that an `AnswerCache` need not.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGeneration, Generation
 
-    from langchain_llmops.types import CacheMark
+    from langchain_llmops.types import CacheKind, CacheMark
 
-__all__ = ["AnswerCache", "CacheHit", "CacheRequest"]
+__all__ = ["AnswerCache", "AnswerStore", "CacheHit", "CacheRequest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +32,16 @@ class CacheRequest:
         question: Text of the last user turn where the semantic step may use it;
             `None` bypasses that step (tool calls, non-text blocks, n > 1, ...).
         model: Name of the model, to price what a hit saves; `None` if unknown.
+        read: Whether the caller wants an answer out of the cache (`cache_bypass`).
+        store: Whether the answer may be remembered (`cache_no_store`, failed tools).
     """
 
     key: str
     partition: str
     question: str | None
     model: str | None
+    read: bool = True
+    store: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +49,10 @@ class CacheHit:
     """An answer out of a cache.
 
     Attributes:
-        generations: Fresh copies that the caller may mutate; usage zeroed, message id
-            `None`, marked.
-        mark: What `response_metadata["cache"]` of each of them says.
+        generations: Fresh copies that the caller may mutate; usage zeroed and message
+            id `None`. Each chat message is marked; a text `Generation` has no message
+            to mark and equals what was stored.
+        mark: What `response_metadata["cache"]` of each message says.
     """
 
     generations: list[ChatGeneration] | list[Generation]
@@ -64,12 +70,31 @@ class AnswerCache(Protocol):
         """Return the answer to a request, or `None`; never blocks the event loop."""
         ...
 
-    def put(self, request: CacheRequest, generations: Sequence[Generation]) -> None:
-        """Remember an answer; what must not be stored is left out silently."""
+    def put(self, request: CacheRequest, generations: Sequence[Generation]) -> bool:
+        """Remember an answer; `False` if it must not be, or could not be, stored."""
         ...
 
     async def aput(
         self, request: CacheRequest, generations: Sequence[Generation]
-    ) -> None:
-        """Remember an answer; never blocks the event loop."""
+    ) -> bool:
+        """Remember an answer as `put` does; never blocks the event loop."""
+        ...
+
+
+class AnswerStore(AnswerCache, Protocol):
+    """An answer cache that also finds an answer by another request's key.
+
+    `TieredCache` is one; an index over questions keeps its payloads in it.
+    """
+
+    def fetch(
+        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+    ) -> CacheHit | None:
+        """Return the answer stored under a key, marked as given, or `None`."""
+        ...
+
+    async def afetch(
+        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+    ) -> CacheHit | None:
+        """Return the answer as `fetch` does; never blocks the event loop."""
         ...

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 from langchain_llmops._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_llmops.storage.engine import open_engine
+    from langchain_llmops.storage.engine import (
+        create_tables,
+        open_engine,
+        storage_error,
+    )
 
-__all__ = ("open_engine",)
+__all__ = ("create_tables", "open_engine", "storage_error")
 
-__getattr__, __dir__ = lazy_names(__name__, {"open_engine": f"{__name__}.engine"})
+__getattr__, __dir__ = lazy_names(
+    __name__, dict.fromkeys(__all__, f"{__name__}.engine")
+)

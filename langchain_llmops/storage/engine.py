@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
@@ -14,6 +15,7 @@ from sqlalchemy.exc import (
     DisconnectionError,
     NoSuchModuleError,
 )
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from langchain_llmops.errors import (
     ConfigurationError,
@@ -22,10 +24,13 @@ from langchain_llmops.errors import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
+    from sqlalchemy import URL, MetaData
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-__all__ = ["open_engine", "storage_error"]
+__all__ = ["create_tables", "open_engine", "storage_error"]
+
+
+_WAL_RETRY_S: Final = 0.002
 
 
 def open_engine(target: str | Path, *, busy_timeout_s: float = 5.0) -> Engine:
@@ -74,6 +79,25 @@ def open_engine(target: str | Path, *, busy_timeout_s: float = 5.0) -> Engine:
         engine.dispose()
         raise storage_error(engine, error) from error
     return engine
+
+
+def create_tables(engine: Engine, metadata: MetaData) -> None:
+    """Create the tables and indexes that are not there yet.
+
+    Safe when several processes do it at once, which `metadata.create_all` is not: it
+    looks first, and fails if another was faster.
+
+    Raises:
+        StorageError: The database is locked, read-only or full.
+    """
+    try:
+        with engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+    except DBAPIError as error:
+        raise storage_error(engine, error) from error
 
 
 def storage_error(engine: Engine, error: DBAPIError) -> StorageError:
@@ -128,9 +152,28 @@ def _set_pragmas(engine: Engine, busy_timeout_s: float) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout_s * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection, busy_timeout_s)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _switch_to_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Switch a file to WAL, which lasts, even if other processes do it just now.
+
+    The busy timeout does not cover this statement: of several that open a new file at
+    once all but one would fail.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 def _guard_forks(engine: Engine) -> None:

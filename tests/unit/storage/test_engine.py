@@ -7,11 +7,11 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
 from langchain_llmops.errors import ConfigurationError, StorageError
-from langchain_llmops.storage import open_engine
-from langchain_llmops.storage.engine import storage_error
+from langchain_llmops.storage import create_tables, open_engine, storage_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,41 @@ def test_a_locked_file_is_named(tmp_path: Path):
     with pytest.raises(StorageError, match="locked by another program"):
         open_engine(path, busy_timeout_s=0.01)
     holder.close()
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "data.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("CREATE TABLE t (a)")
+    holder.execute("BEGIN IMMEDIATE")  # SQLite's own timeout does not cover this
+    waits: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waits.append(seconds)
+        holder.rollback()
+
+    monkeypatch.setattr("langchain_llmops.storage.engine.time.sleep", let_go)
+    open_engine(path).dispose()
+    assert len(waits) == 1
+    holder.close()
+
+
+def test_tables_are_made_once_and_by_whoever_comes_first(tmp_path: Path):
+    metadata = MetaData()
+    Table("t", metadata, Column("a", Integer, index=True))
+    engine = open_engine(tmp_path / "data.db")
+    for _ in range(2):
+        create_tables(engine, metadata)
+    with engine.connect() as connection:
+        made = connection.exec_driver_sql("SELECT name FROM sqlite_master ORDER BY 1")
+        assert made.scalars().all() == ["ix_t_a", "t"]
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    Table("u", metadata, Column("a", Integer))
+    with pytest.raises(StorageError, match="cannot be written"):
+        create_tables(engine, metadata)
+    engine.dispose()
 
 
 def test_a_folder_is_no_database(tmp_path: Path):

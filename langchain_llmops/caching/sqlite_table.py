@@ -1,0 +1,133 @@
+"""The table behind `SQLiteTier`: its statements, and how it is kept small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import (
+    Column,
+    Float,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+)
+from sqlalchemy.dialects.sqlite import insert
+
+from langchain_llmops.caching.tier import Entry
+from langchain_llmops.storage.engine import create_tables, open_engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+__all__ = ["SQLiteTable"]
+
+_SWEEP_ROWS: Final = 1_000
+"""Expired rows removed in one sweep, so that no write waits for a large clean-up."""
+
+_CACHE = Table(
+    "llmops_cache",
+    MetaData(),
+    Column("key", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("expires_at", Float, index=True),
+    Column("stored_at", Float, nullable=False, index=True),
+)
+_GET = select(_CACHE.c.value, _CACHE.c.expires_at).where(
+    _CACHE.c.key == bindparam("wanted")
+)
+_INSERT = insert(_CACHE)
+_SET = _INSERT.on_conflict_do_update(
+    index_elements=[_CACHE.c.key],
+    set_={
+        name: _INSERT.excluded[name] for name in ("value", "expires_at", "stored_at")
+    },
+)
+_EXPIRED = (
+    select(_CACHE.c.key)
+    .where(_CACHE.c.expires_at <= bindparam("now"))
+    .limit(_SWEEP_ROWS)
+)
+_COUNT = select(func.count()).select_from(_CACHE)
+_OLDEST = select(_CACHE.c.key).order_by(_CACHE.c.stored_at).limit(bindparam("rows"))
+
+
+class SQLiteTable:
+    """Rows of encoded answers in one file; every method blocks and may raise.
+
+    Args:
+        path: The file; made with its folder if it is not there.
+        busy_timeout_s: Seconds that a write waits for another writer.
+
+    Raises:
+        StorageError: The file cannot be used: not a database, locked, read-only.
+    """
+
+    def __init__(self, path: str | Path, *, busy_timeout_s: float) -> None:
+        self.engine = open_engine(path, busy_timeout_s=busy_timeout_s)
+        try:
+            create_tables(self.engine, _CACHE.metadata)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def get(self, key: str, now: float) -> Entry | None:
+        """Return the entry of a key, unless it expired by `now`."""
+        with self.engine.connect() as connection:
+            row = connection.execute(_GET, {"wanted": key}).first()
+        if row is None:
+            return None
+        value, expires_at = row
+        if expires_at is not None and expires_at <= now:
+            return None
+        return Entry(value, expires_at)
+
+    def set(
+        self, key: str, entry: Entry, now: float, *, sweep_to_bytes: int | None
+    ) -> int:
+        """Write an entry, and sweep in the same transaction if a size is given.
+
+        Returns:
+            How many unexpired rows had to go.
+        """
+        row = {
+            "key": key,
+            "value": entry.value,
+            "expires_at": entry.expires_at,
+            "stored_at": now,
+        }
+        with self.engine.begin() as connection:
+            connection.execute(_SET, row)
+            if sweep_to_bytes is None:
+                return 0
+            return _sweep(connection, now, sweep_to_bytes)
+
+    def clear(self) -> None:
+        """Remove every row."""
+        with self.engine.begin() as connection:
+            connection.execute(delete(_CACHE))
+
+
+def _sweep(connection: Connection, now: float, max_bytes: int) -> int:
+    """Remove expired rows, then, if the data is too large, the oldest tenth."""
+    expired = delete(_CACHE).where(_CACHE.c.key.in_(_EXPIRED))
+    connection.execute(expired, {"now": now})
+    if _data_bytes(connection) <= max_bytes:
+        return 0
+    count = connection.execute(_COUNT).scalar_one()
+    oldest = delete(_CACHE).where(_CACHE.c.key.in_(_OLDEST))
+    return connection.execute(oldest, {"rows": max(1, count // 10)}).rowcount
+
+
+def _data_bytes(connection: Connection) -> int:
+    pages, free, size = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
