@@ -25,6 +25,10 @@ MAX_SENTENCES = 3
 LEAD_WORDS = 5
 ENOUGH = 0.45
 """Share of the question's terms that must be found before anything is quoted."""
+ENOUGH_TERMS = 2.0
+"""So many terms are enough, however long the question is."""
+REACH = 3
+"""How many sentences before and after the best one they may be found in."""
 CLOSE = 0.6
 """Share of the best sentence's score from which another one is quoted too."""
 
@@ -45,7 +49,6 @@ class Passage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sentence:
     text: str
-    order: int
     passage: int
     weight: float
     terms: frozenset[str]
@@ -114,13 +117,19 @@ def answer(
     topic = _topics(pool, worth)
     scores = [_score(sentence, worth, topic) for sentence in pool]
     best = max(range(len(pool)), key=scores.__getitem__)
-    near = pool[best].terms | {
-        term for s in pool if s.passage == pool[best].passage for term in s.terms
-    }
+    near = _near(pool, best)
     covered = sum(weight for term, weight in asked.items() if term in near)
-    if covered < ENOUGH * sum(asked.values()) or not scores[best]:
+    enough = min(ENOUGH * sum(asked.values()), ENOUGH_TERMS)
+    if covered < enough or not scores[best]:
         return None
     return _join(pool, scores)
+
+
+def _near(pool: Sequence[_Sentence], best: int) -> set[str]:
+    """Return the terms of a sentence and of its neighbours in the passage."""
+    around = pool[max(0, best - REACH) : best + REACH + 1]
+    same = (s.terms for s in around if s.passage == pool[best].passage)
+    return set().union(*same)
 
 
 def not_said(question: str) -> str:
@@ -150,7 +159,6 @@ def _pool(passages: Sequence[Passage]) -> list[_Sentence]:
             pool.append(
                 _Sentence(
                     text=text,
-                    order=len(pool),
                     passage=number,
                     weight=passage.weight,
                     terms=frozenset(t for t, w in terms(text) if w > STOP_WEIGHT),

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_llmops.testing.api_error import ApiError, bad_request
+from langchain_llmops.testing.conversation import parse_messages
+from langchain_llmops.testing.schema_check import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ChatRequest", "Message", "Tool", "parse_chat"]
+    from langchain_llmops.testing.conversation import Message
 
-Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
-_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+__all__ = ["ChatRequest", "Tool", "parse_chat"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message: its text, and the body it came in."""
-
-    role: Role
-    text: str
-    body: Mapping[str, Any]
+_MAX_STOPS = 4
+_TIERS = ("auto", "default", "flex", "priority", "scale")
+_CHOICES = ("auto", "none", "required")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +63,15 @@ def parse_chat(body: Mapping[str, Any]) -> ChatRequest:
         raise ApiError(400, "you must provide a model parameter")
     tools = _tools(body.get("tools"))
     schema, json_object = _format(body.get("response_format"))
-    messages = _messages(body.get("messages"))
+    messages = parse_messages(body.get("messages"))
     if json_object and not any("json" in m.text.lower() for m in messages):
         raise bad_request(
             "'messages' must contain the word 'json' in some form, to use "
             "'response_format' of type 'json_object'.",
             "messages",
         )
-    limit = body.get("max_completion_tokens")
-    if limit is None:
-        limit = body.get("max_tokens")
     stream = bool(body.get("stream"))
-    options = body.get("stream_options") or {}
-    if options and not stream:
-        raise bad_request(
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-            "stream_options",
-        )
+    limit = _whole(body, "max_completion_tokens", 1_000_000)
     return ChatRequest(
         model=model,
         messages=messages,
@@ -92,98 +80,15 @@ def parse_chat(body: Mapping[str, Any]) -> ChatRequest:
         parallel_tool_calls=body.get("parallel_tool_calls") is not False,
         schema=schema,
         json_object=json_object,
-        n=cast("int", _number(body, "n", 1, 128)) or 1,
+        n=_whole(body, "n", 128) or 1,
         stop=_stop(body.get("stop")),
-        max_tokens=cast(
-            "int | None", _ranged(limit, "max_completion_tokens", 1, 1_000_000)
-        ),
+        max_tokens=limit or _whole(body, "max_tokens", 1_000_000),
         temperature=_number(body, "temperature", 0, 2),
-        seed=body.get("seed"),
+        seed=_seed(body.get("seed")),
         stream=stream,
-        include_usage=bool(options.get("include_usage")),
-        service_tier=body.get("service_tier"),
+        include_usage=_include_usage(body.get("stream_options"), stream=stream),
+        service_tier=_service_tier(body.get("service_tier")),
         raw=body,
-    )
-
-
-def text_of(content: object) -> str:
-    """Return the text in a message's content, whichever shape it has."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def _messages(value: object) -> tuple[Message, ...]:
-    if not isinstance(value, list):
-        raise bad_request("Missing required parameter: 'messages'.", "messages")
-    if not value:
-        raise bad_request(
-            "Invalid 'messages': empty array. Expected an array with minimum length "
-            "1, but got an empty array instead.",
-            "messages",
-            "empty_array",
-        )
-    waiting: set[str] = set()
-    parsed = []
-    for index, body in enumerate(value):
-        param = f"messages.[{index}]"
-        if not isinstance(body, dict) or body.get("role") not in _ROLES:
-            role = body.get("role") if isinstance(body, dict) else body
-            raise bad_request(
-                f"Invalid value: {role!r}. Supported values are: {list(_ROLES)}.",
-                f"{param}.role",
-                "invalid_value",
-            )
-        _check_content(body, param)
-        waiting = _check_tool_order(body, waiting, param)
-        parsed.append(
-            Message(role=body["role"], text=text_of(body.get("content")), body=body)
-        )
-    if waiting:
-        raise _unanswered(waiting, f"messages.[{len(value) - 1}].role")
-    return tuple(parsed)
-
-
-def _check_content(body: Mapping[str, Any], param: str) -> None:
-    content = body.get("content")
-    if isinstance(content, (str, list)):
-        return
-    if content is None and body["role"] == "assistant":
-        return
-    raise bad_request(
-        f"Invalid value for 'content': expected a string, got {content!r}.",
-        f"{param}.content",
-    )
-
-
-def _check_tool_order(
-    body: Mapping[str, Any], waiting: set[str], param: str
-) -> set[str]:
-    """Check that tool results follow their calls; return the calls still unanswered."""
-    if body["role"] == "tool":
-        call = body.get("tool_call_id")
-        if call not in waiting:
-            raise bad_request(
-                "Invalid parameter: messages with role 'tool' must be a response to a "
-                "preceeding message with 'tool_calls'.",
-                f"{param}.role",
-            )
-        return waiting - {call}
-    if waiting:
-        raise _unanswered(waiting, f"{param}.role")
-    calls = body.get("tool_calls") or () if body["role"] == "assistant" else ()
-    return {call["id"] for call in calls}
-
-
-def _unanswered(waiting: set[str], param: str) -> ApiError:
-    return bad_request(
-        "An assistant message with 'tool_calls' must be followed by tool messages "
-        "responding to each 'tool_call_id'. The following tool_call_ids did not have "
-        f"response messages: {', '.join(sorted(waiting))}",
-        param,
     )
 
 
@@ -199,19 +104,20 @@ def _tools(value: object) -> tuple[Tool, ...]:
     parsed = []
     for index, body in enumerate(value):
         function = body.get("function") if isinstance(body, dict) else None
-        if not isinstance(function, dict) or not function.get("name"):
+        if not isinstance(function, dict):
+            function = {}
+        name = function.get("name")
+        if not isinstance(name, str) or not name:
             raise bad_request(
                 f"Missing required parameter: 'tools[{index}].function.name'.",
                 f"tools[{index}].function.name",
                 "missing_required_parameter",
             )
-        parsed.append(
-            Tool(
-                name=function["name"],
-                description=function.get("description") or "",
-                parameters=function.get("parameters") or {},
-            )
-        )
+        parameters = function.get("parameters") or {}
+        param = f"tools[{index}].function.parameters"
+        check_schema(parameters, param)
+        about = str(function.get("description") or "")
+        parsed.append(Tool(name=name, description=about, parameters=parameters))
     return tuple(parsed)
 
 
@@ -225,15 +131,17 @@ def _tool_choice(value: object, tools: Sequence[Tool]) -> str:
             "'tools' are specified.",
             "tool_choice",
         )
-    if value in {"auto", "none", "required"} if isinstance(value, str) else False:
-        return cast("str", value)
-    name = value.get("function", {}).get("name") if isinstance(value, dict) else None
-    if name not in {tool.name for tool in tools}:
-        raise bad_request(
-            f"Invalid value for 'tool_choice': {value!r} names no tool in 'tools'.",
-            "tool_choice",
-        )
-    return cast("str", name)
+    if isinstance(value, str) and value in _CHOICES:
+        return value
+    function = value.get("function") if isinstance(value, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    for tool in tools:
+        if tool.name == name:
+            return tool.name
+    raise bad_request(
+        f"Invalid value for 'tool_choice': {value!r} names no tool in 'tools'.",
+        "tool_choice",
+    )
 
 
 def _format(value: object) -> tuple[Mapping[str, Any] | None, bool]:
@@ -241,34 +149,75 @@ def _format(value: object) -> tuple[Mapping[str, Any] | None, bool]:
     if not isinstance(value, dict):
         return None, False
     kind = value.get("type")
-    if kind == "json_schema":
-        schema = (value.get("json_schema") or {}).get("schema")
-        if not isinstance(schema, dict):
-            raise bad_request(
-                "Missing required parameter: 'response_format.json_schema.schema'.",
-                "response_format.json_schema.schema",
-                "missing_required_parameter",
-            )
-        return schema, False
-    return None, kind == "json_object"
+    if kind != "json_schema":
+        return None, kind == "json_object"
+    param = "response_format.json_schema.schema"
+    wrapper = value.get("json_schema")
+    schema = wrapper.get("schema") if isinstance(wrapper, dict) else None
+    if schema is None:
+        raise bad_request(
+            f"Missing required parameter: '{param}'.",
+            param,
+            "missing_required_parameter",
+        )
+    check_schema(schema, param)
+    return schema, False
 
 
 def _stop(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    stops = (value,) if isinstance(value, str) else tuple(cast("list[str]", value))
-    if len(stops) > 4:  # noqa: PLR2004 - OpenAI's limit
-        raise bad_request("Invalid 'stop': array too long, at most 4.", "stop")
-    return tuple(stop for stop in stops if stop)
+    stops = [value] if isinstance(value, str) else value or []
+    if not isinstance(stops, list) or len(stops) > _MAX_STOPS:
+        raise bad_request(
+            f"Invalid 'stop': {value!r} is no string and no array of at most "
+            f"{_MAX_STOPS} strings.",
+            "stop",
+        )
+    return tuple(stop for stop in stops if isinstance(stop, str) and stop)
+
+
+def _include_usage(options: object, *, stream: bool) -> bool:
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise bad_request(
+            f"Invalid 'stream_options': {options!r} is no object.", "stream_options"
+        )
+    if not stream:
+        raise bad_request(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+            "stream_options",
+        )
+    return bool(options.get("include_usage"))
+
+
+def _seed(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise bad_request(f"Invalid 'seed': {value!r} is no integer.", "seed")
+
+
+def _service_tier(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value in _TIERS):
+        return value
+    raise bad_request(
+        f"Invalid 'service_tier': {value!r}. Supported values are: {list(_TIERS)}.",
+        "service_tier",
+        "invalid_value",
+    )
+
+
+def _whole(body: Mapping[str, Any], name: str, high: int) -> int | None:
+    """Return a positive integer parameter."""
+    value = _number(body, name, 1, high)
+    if value is not None and value != int(value):
+        raise bad_request(f"Invalid '{name}': {value!r} is no integer.", name)
+    return None if value is None else int(value)
 
 
 def _number(
     body: Mapping[str, Any], name: str, low: float, high: float
 ) -> float | None:
-    return _ranged(body.get(name), name, low, high)
-
-
-def _ranged(value: object, name: str, low: float, high: float) -> float | None:
+    value = body.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):

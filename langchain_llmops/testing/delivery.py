@@ -104,9 +104,11 @@ class Delivery:
                 await self._hang(fault)
                 stop = total
                 await self._until(self.pace.at(max(0, stop - 1)))
-        finally:
+        except asyncio.CancelledError:
             due = self.pace.due(self.exchange.elapsed(), total)
             self.exchange.written = min(stop, due)
+            raise
+        self.exchange.written = stop
         if isinstance(fault, Cut):
             await self._disconnect()
         if isinstance(fault, MalformedSSE):

@@ -60,13 +60,14 @@ def _tiles(width: int, height: int) -> int:
 
 
 def _patches(width: int, height: int) -> int:
-    def count(scale: float) -> int:
-        return math.ceil(width * scale / _PATCH) * math.ceil(height * scale / _PATCH)
-
-    if count(1.0) <= _MAX_PATCHES:
-        return max(1, count(1.0))
-    scale = math.sqrt(_PATCH * _PATCH * _MAX_PATCHES / (width * height))
-    return min(_MAX_PATCHES, count(scale))
+    """Return the patches, after shrinking to whole patches where there are too many."""
+    columns, rows = width / _PATCH, height / _PATCH
+    if math.ceil(columns) * math.ceil(rows) > _MAX_PATCHES:
+        scale = math.sqrt(_MAX_PATCHES / (columns * rows))
+        wide, high = columns * scale, rows * scale
+        scale *= min(math.floor(wide) / wide, math.floor(high) / high)
+        columns, rows = round(columns * scale, 6), round(rows * scale, 6)
+    return max(1, math.ceil(columns) * math.ceil(rows))
 
 
 def _size(url: str) -> tuple[int, int]:

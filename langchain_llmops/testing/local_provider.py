@@ -184,14 +184,20 @@ class LocalProvider:
         listener = _listen(self._port)
         self._port = listener.getsockname()[1]
         ready: Future[None] = Future()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run,
             args=(listener, ready),
             name=f"local-provider-{self._port}",
             daemon=True,
         )
-        self._thread.start()
-        ready.result()
+        thread.start()
+        try:
+            ready.result()
+        except Exception:
+            listener.close()
+            thread.join()
+            raise
+        self._thread = thread
         return self
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from langchain_llmops.testing.words import STOP_WEIGHT, terms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_llmops.testing.chat_request import Message
+    from langchain_llmops.testing.conversation import Message
 
 __all__ = ["Reading", "quote", "read", "reply"]
 
@@ -27,6 +27,11 @@ _CONTEXT = re.compile(
         "|retrieved|information|facts|text"
     )
     + "|<(?:context|documents?|sources?)>"
+)
+# Between two documents: "[topic]", "Document 2:", "Source: a.md", "---" on a line.
+_DOCUMENT = re.compile(
+    r"(?im)^[ \t]*(?:\[[^\]\n]{1,80}\]|(?:document|source|passage)\b[^\n]{0,80}:.*"
+    r"|<document\b[^>\n]*>|-{3,}|={3,})[ \t]*$"
 )
 _CLOSING = re.compile(r"</(?:context|documents?|sources?)>|(?im:^(?:helpful )?answer:)")
 _INSTRUCTION = re.compile(
@@ -128,12 +133,12 @@ def _split(text: str) -> tuple[str, list[Passage]]:
 
 
 def _passages(text: str) -> list[Passage]:
-    """Return the documents in a block of context, one passage per paragraph group."""
+    """Return the documents in a block of context."""
     label = _CONTEXT.search(text)
     block = _CLOSING.split(text[label.end() :] if label else text)[0]
     if label is None:
         return _from_instructions(block)
-    return [Passage(text=block)] if block.strip() else []
+    return [Passage(text=part) for part in _DOCUMENT.split(block) if part.strip()]
 
 
 def _from_instructions(text: str) -> list[Passage]:

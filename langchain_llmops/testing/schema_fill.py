@@ -27,9 +27,10 @@ _NEGATED = re.compile(r"(?i)\b(?:not|no|never|without|isn't|don't|doesn't)\b")
 _MAX_DEPTH = 8
 
 
+_LIST = r"((?:[\"'`]\w+[\"'`](?:[,\s]|and\b|or\b)*)+)"
 _KEYS = re.compile(
-    r"(?i)((?:[\"'`]\w+[\"'`](?:,?\s*(?:and|or)?\s*))+)(?:as\s+)?(?:keys?|fields?|propert)"
-    r"|(?:keys?|fields?|properties):?\s+((?:[\"'`]\w+[\"'`](?:,?\s*(?:and|or)?\s*))+)"
+    rf"(?i){_LIST}(?:as\s+)?(?:keys?|fields?|property|properties)"
+    rf"|(?:keys?|fields?|properties):?\s+{_LIST}"
 )
 
 
@@ -144,14 +145,17 @@ def _member(members: list[Any], text: str) -> Any:
 
 
 def _number(schema: Mapping[str, Any], source: _Source, *, whole: bool) -> float:
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    value: float = float(source.numbers.pop(0)) if source.numbers else 0
-    if low is not None and value < low:
-        value = low + ("exclusiveMinimum" in schema)
-    if high is not None and value > high:
-        value = high - ("exclusiveMaximum" in schema)
-    return int(value) if whole or value == int(value) else value
+    value = float(source.numbers.pop(0)) if source.numbers else 0.0
+    bounds = (
+        ("minimum", max, 0),
+        ("exclusiveMinimum", max, 1),
+        ("maximum", min, 0),
+        ("exclusiveMaximum", min, -1),
+    )
+    for name, clamp, step in bounds:
+        if isinstance(schema.get(name), (int, float)):
+            value = float(clamp(value, schema[name] + step))
+    return int(value) if whole or value.is_integer() else value
 
 
 def _string(schema: Mapping[str, Any], name: str, source: _Source) -> str:

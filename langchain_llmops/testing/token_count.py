@@ -15,7 +15,8 @@ from langchain_llmops.testing.image_tokens import image_tokens
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_llmops.testing.chat_request import ChatRequest, Message, Tool
+    from langchain_llmops.testing.chat_request import ChatRequest, Tool
+    from langchain_llmops.testing.conversation import Message
     from langchain_llmops.testing.encoder import Encoder
 
 __all__ = ["CALL_OVERHEAD", "count_chat"]
@@ -47,8 +48,8 @@ def _message(message: Message, model: str, coder: Encoder) -> int:
     total += _content(body.get("content"), model, coder)
     if body.get("name"):
         total += PER_NAME + len(coder.encode(str(body["name"])))
-    for call in body.get("tool_calls") or ():
-        function = call.get("function") or {}
+    for call in message.calls:
+        function = call["function"]
         total += CALL_OVERHEAD + len(coder.encode(str(function.get("name", ""))))
         total += len(coder.encode(str(function.get("arguments", ""))))
     return total

@@ -28,7 +28,7 @@ _STOP = frozenset(
     really s same say says shall she should show so some something still such t tell
     than that the their them then there these they thing things this those through
     to too under until up us use used uses using ve very want was way we well were
-    what whats when where whether which while who whom why will with work works
+    what when where whether which while who whom why will with work works
     would write you your""".split()  # noqa: SIM905 - a page of quoted words is harder to read
 )
 
@@ -43,7 +43,7 @@ _NOUN = re.compile(
 # Words that say little in any question.
 _FAINT = frozenset(
     """add call change common create differ difference different handle inside
-    kind make python run simple take thing write""".split()  # noqa: SIM905 - as above
+    kind make python run simple take term thing write""".split()  # noqa: SIM905 - as above
 )
 FAINT_WEIGHT = 0.4
 """What such a word counts."""
@@ -87,17 +87,17 @@ _FAINT_STEMS = frozenset(map(stem, _FAINT))
 @lru_cache(maxsize=1 << 15)
 def _weighted(name: str) -> tuple[tuple[str, float], ...]:
     """Return the terms of one bare word or identifier."""
-    if "_" in name or "." in name or not (name.islower() or name.istitle()):
-        parts = [stem(part.lower()) for part in _WORD.findall(name) if len(part) > 1]
-        whole = name.lower()
-        if parts in ([], [whole]):
-            return ((whole, 1.0),)
-        return ((whole, 1.0), *((part, 0.3) for part in parts if part != whole))
-    lower = name.lower()
-    if lower in _STOP or len(lower) == 1:
-        return ((lower, STOP_WEIGHT),)
-    root = stem(lower)
-    return ((root, FAINT_WEIGHT if lower in _FAINT or root in _FAINT_STEMS else 1.0),)
+    whole = name.lower()
+    if "." in name:
+        *owners, last = (_weighted(part) for part in name.split("."))
+        return (*((term, w * 0.5) for owner in owners for term, w in owner), *last)
+    if "_" in name or not (name.islower() or name.istitle() or name.isupper()):
+        parts = {stem(part.lower()) for part in _WORD.findall(name)} - {whole}
+        return ((whole, 1.0), *((part, 0.3) for part in sorted(parts)))
+    if whole in _STOP or len(whole) == 1:
+        return ((whole, STOP_WEIGHT),)
+    root = stem(whole)
+    return ((root, FAINT_WEIGHT if whole in _FAINT or root in _FAINT_STEMS else 1.0),)
 
 
 def terms(text: str) -> list[tuple[str, float]]:

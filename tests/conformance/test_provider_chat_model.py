@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from langchain_llmops.testing import LocalProvider
 
 pytestmark = [
@@ -23,8 +26,11 @@ class TestLocalProvider(ChatModelIntegrationTests):
     """What passes here works with the provider as with OpenAI's."""
 
     @pytest.fixture(autouse=True)
-    def _serve(self, provider: LocalProvider) -> None:
+    async def _serve(self, provider: LocalProvider) -> AsyncIterator[None]:
         self.base_url = provider.base_url
+        # The client that langchain-openai would share outlives each test's loop.
+        async with httpx.AsyncClient() as self.http:
+            yield
 
     @property
     def chat_model_class(self) -> type[ChatOpenAI]:
@@ -36,6 +42,7 @@ class TestLocalProvider(ChatModelIntegrationTests):
             "model": "gpt-4o-mini",
             "base_url": self.base_url,
             "api_key": "-",
+            "http_async_client": self.http,
             "stream_usage": True,
         }
 

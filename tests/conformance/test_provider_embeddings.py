@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from langchain_openai import OpenAIEmbeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from langchain_llmops.testing import LocalProvider
 
 
@@ -16,8 +19,11 @@ class TestLocalProvider(EmbeddingsIntegrationTests):
     """What passes here works with the provider as with OpenAI's."""
 
     @pytest.fixture(autouse=True)
-    def _serve(self, provider: LocalProvider) -> None:
+    async def _serve(self, provider: LocalProvider) -> AsyncIterator[None]:
         self.base_url = provider.base_url
+        # The client that langchain-openai would share outlives each test's loop.
+        async with httpx.AsyncClient() as self.http:
+            yield
 
     @property
     def embeddings_class(self) -> type[OpenAIEmbeddings]:
@@ -29,5 +35,6 @@ class TestLocalProvider(EmbeddingsIntegrationTests):
             "model": "text-embedding-3-small",
             "base_url": self.base_url,
             "api_key": "-",
+            "http_async_client": self.http,
             "check_embedding_ctx_length": False,
         }

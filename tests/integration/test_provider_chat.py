@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from langchain_llmops.testing import LocalProvider, ProviderSettings
+from langchain_llmops.testing import LocalProvider, ProviderSettings, app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,7 @@ def test_answers_repeat_by_seed_and_vary_with_temperature(http):
         ({"temperature": 3}, "temperature", None),
         ({"temperature": "hot"}, "temperature", None),
         ({"n": 0}, "n", None),
-        ({"max_tokens": 0}, "max_completion_tokens", None),
+        ({"max_tokens": 0}, "max_tokens", None),
         ({"tools": []}, "tools", "empty_array"),
         ({"tool_choice": "required"}, "tool_choice", None),
         ({"stream_options": {"include_usage": True}}, "stream_options", None),
@@ -177,6 +177,16 @@ def test_a_body_that_is_no_json_is_a_400(http):
         response = http.post("/chat/completions", content=content)
         assert response.status_code == 400
         assert "JSON" in response.json()["error"]["message"]
+
+
+def test_a_body_that_is_too_large_is_a_413(monkeypatch):
+    monkeypatch.setattr(app, "_MAX_BODY", 100)
+    with LocalProvider() as provider:
+        url = f"{provider.base_url}/chat/completions"
+        response = httpx.post(url, json=ask())
+        assert response.status_code == 413
+        assert "100 bytes" in response.json()["error"]["message"]
+        assert provider.requests[0].outcome == "refused"
 
 
 def test_unknown_routes_answer_like_openai(http):

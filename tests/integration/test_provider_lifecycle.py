@@ -7,18 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from importlib.util import find_spec
 from typing import Any
 
 import httpx
 import pytest
 
-from langchain_llmops.errors import LocalProviderError, MissingExtraError
+from langchain_llmops.errors import LocalProviderError
 from langchain_llmops.testing import (
     Hang,
     Latency,
     LocalProvider,
     RateLimited,
+    local_provider,
     serve,
 )
 
@@ -189,11 +189,17 @@ async def test_many_streams_run_at_once():
     assert {row.output_tokens for row in provider.invoice} == {20}
 
 
-def test_minilm_without_its_extra_names_the_extra():
-    if find_spec("sentence_transformers"):
-        pytest.skip("the extra is installed")
-    with pytest.raises(MissingExtraError, match=r"langchain-llmops\[local\]"):
-        LocalProvider(embedder="minilm")
+def test_a_server_that_cannot_start_raises_where_it_was_started(monkeypatch):
+    def fail(desk):
+        raise RuntimeError("no routes")
+
+    monkeypatch.setattr(local_provider, "application", fail)
+    provider = LocalProvider()
+    with pytest.raises(RuntimeError, match="no routes"):
+        provider.start()
+    monkeypatch.undo()
+    with provider:
+        assert httpx.get(f"{provider.base_url}/models").status_code == 200
 
 
 def test_serve_runs_until_interrupted():

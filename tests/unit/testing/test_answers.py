@@ -15,7 +15,7 @@ from langchain_llmops.testing.answers import (
 )
 
 GLOBAL = Passage(
-    text='''The "global" statement
+    text="""The "global" statement
 **********************
 
    global_stmt ::= "global" identifier ("," identifier)*
@@ -27,7 +27,7 @@ interpreted as globals.
    x = 1
    def f():
        global x
-'''
+"""
 )
 NONLOCAL = Passage(
     text='The "nonlocal" statement causes the listed identifiers to refer to '
@@ -67,8 +67,10 @@ def test_look_alikes_get_different_answers():
 def test_markup_rules_grammar_and_code_are_left_out():
     assert sentences(GLOBAL.text) == [
         'The "global" statement',
-        'The "global" statement is a declaration which holds for the entire current '
-        "code block.",
+        (
+            'The "global" statement is a declaration which holds for the entire '
+            "current code block."
+        ),
         "It means that the listed identifiers are to be interpreted as globals.",
     ]
 
@@ -105,6 +107,24 @@ def test_the_question_before_helps_a_follow_up():
     passages = [Passage(text=text) for text in texts]
     assert "Moo" in answer("And the lake?", passages, before="Tell me of Moo")
     assert "Zoo" in answer("And the lake?", passages, before="Tell me of Zoo")
+
+
+def test_a_long_question_is_answered_by_what_it_is_about():
+    question = (
+        "Why does my nonlocal statement complain, after lunch yesterday, when all the "
+        "colleagues renamed variables in their module?"
+    )
+    assert answer(question, [GLOBAL, NONLOCAL]) == NONLOCAL.text
+
+
+def test_words_far_apart_answer_nothing_together():
+    may, june = (
+        " ".join(f"It rained in {month} on day {day}." for day in range(9))
+        for month in ("May", "June")
+    )
+    text = f"The walrus sings. {may} A piano is black. {june} We sold ten."
+    question = "Who sold walrus pianos in Lisbon today?"
+    assert answer(question, [Passage(text=text)]) is None
 
 
 def test_weights_prefer_passages():

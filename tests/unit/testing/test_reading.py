@@ -51,6 +51,15 @@ def test_question_and_context_are_found(turns):
     assert reply(found) == FACT
 
 
+@pytest.mark.parametrize(
+    "line", ["[lakes]", "Document 2:", "Source: lakes.md", "---", '<document id="2">']
+)
+def test_documents_of_one_context_are_told_apart(line):
+    text = f"Context:\nThe sky is blue.\n{line}\n{FACT}\n\nQuestion: {ASKED}"
+    found = reading(("user", text))
+    assert [p.text.strip() for p in found.passages] == ["The sky is blue.", FACT]
+
+
 def test_instructions_are_no_context():
     found = reading(("system", "You are a lake. Answer briefly."), ("user", ASKED))
     assert found.passages == ()

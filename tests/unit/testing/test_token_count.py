@@ -18,19 +18,17 @@ needs_ranks = pytest.mark.skipif(
 
 # The conversation in "How to count tokens with tiktoken"; the API reports 124 input
 # tokens for gpt-4o and 129 for gpt-4.
-JARGON = [
-    ("system", None, "You are a helpful, pattern-following assistant that translates "
-     "corporate jargon into plain English."),
-    ("system", "example_user", "New synergies will help drive top-line growth."),
-    ("system", "example_assistant",
-     "Things working well together will increase revenue."),
-    ("system", "example_user", "Let's circle back when we have more bandwidth to touch "
-     "base on opportunities for increased leverage."),
-    ("system", "example_assistant",
-     "Let's talk later when we're less busy about how to do better."),
-    ("user", None, "This late pivot means we don't have time to boil the ocean for the "
-     "client deliverable."),
-]  # fmt: skip
+JARGON = """
+system||You are a helpful, pattern-following assistant that translates corporate \
+jargon into plain English.
+system|example_user|New synergies will help drive top-line growth.
+system|example_assistant|Things working well together will increase revenue.
+system|example_user|Let's circle back when we have more bandwidth to touch base on \
+opportunities for increased leverage.
+system|example_assistant|Let's talk later when we're less busy about how to do better.
+user||This late pivot means we don't have time to boil the ocean for the client \
+deliverable.
+"""
 
 WEATHER_TOOL = {
     "type": "function",
@@ -64,9 +62,10 @@ def count(messages: list[dict[str, Any]], coder: Any = O200K, **body: Any) -> in
 @needs_ranks
 @pytest.mark.parametrize(("coder", "tokens"), [(O200K, 124), (CL100K, 129)])
 def test_the_cookbooks_conversation(coder, tokens):
+    turns = [line.split("|") for line in JARGON.strip().splitlines()]
     messages = [
         {"role": role, "content": content} | ({"name": name} if name else {})
-        for role, name, content in JARGON
+        for role, name, content in turns
     ]
     assert count(messages, coder) == tokens
 
@@ -120,7 +119,9 @@ def test_nested_parameters_are_counted():
 
     def tool(city: dict[str, Any]) -> list[dict[str, Any]]:
         parameters = {"type": "object", "properties": {"city": city}}
-        return [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+        return [
+            {"type": "function", "function": {"name": "f", "parameters": parameters}}
+        ]
 
     inner = {"name": {"type": "string", "description": "What people call it."}}
     flat = count(user, tools=tool({"type": "object"}))

@@ -46,6 +46,8 @@ def test_what_only_looks_inflected_stays(word):
         ("a + b", ["+"]),
         ("call print(x)", ["call", "print"]),
         ("version 3.11", ["version", "3.11"]),
+        ("WHAT DOES THE NONLOCAL STATEMENT DO?", ["nonlocal", "statement"]),
+        ("catch a ValueError", ["catch", "valueerror"]),
         ("", []),
     ],
 )
@@ -62,6 +64,11 @@ def test_the_parts_of_an_identifier_count_less_than_the_whole():
     weights = dict(terms("max_token_count"))
     assert weights["max_token_count"] == 1.0
     assert 0 < weights["token"] < 0.5
+
+
+def test_what_follows_a_dot_is_the_name():
+    weights = dict(terms("list.extend"))
+    assert weights == {"list": 0.5, "extend": 1.0}
 
 
 def test_content_words_are_shown_as_they_were_written():
