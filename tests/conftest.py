@@ -9,12 +9,17 @@ import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from langchain_llmops.pricing.prices import default_prices
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 os.environ.pop("OPENAI_API_KEY", None)
 os.environ.pop("LANGSMITH_API_KEY", None)
 os.environ["LANGSMITH_TRACING"] = "false"
+
+# The price data reads its own version from disk on first use, once in a process.
+default_prices()
 
 # Two busy cores decide how long an example takes: properties are about values.
 hypothesis.settings.register_profile("project", deadline=None)

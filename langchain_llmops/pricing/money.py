@@ -21,6 +21,7 @@ _DOLLAR = 10**_SCALE
 # that outgrows it (10⁷⁶ USD) came from nonsense.
 _CONTEXT = Context(prec=100)
 _MOTE = Decimal((0, (1,), -_SCALE))
+_multiply, _normalize = _CONTEXT.multiply, _CONTEXT.normalize
 
 
 def motes(usd: Amount, *, per: int = 1) -> int:
@@ -46,4 +47,4 @@ def dollars(amount: int) -> Decimal:
     """Return motes as USD, exactly, without trailing zeros."""
     if not amount % _DOLLAR:
         return Decimal(amount // _DOLLAR)
-    return _CONTEXT.normalize(_CONTEXT.multiply(amount, _MOTE))
+    return _normalize(_multiply(amount, _MOTE))

@@ -24,9 +24,10 @@ __all__ = ["Prices", "default_prices", "price"]
 class Prices:
     """What models cost: list prices, and your own where you have others.
 
-    Making one loads genai-prices: half a second, once per process. Afterwards a price
-    costs one or two microseconds (the first of a model about a millisecond) and no
-    I/O. Safe across threads and event loops.
+    Making one loads genai-prices: up to half a second, once per process, so that a
+    service does it at its start and not in its event loop. Afterwards a price costs
+    one or two microseconds (the first of a model about a millisecond) and no I/O. Safe
+    across threads and event loops.
 
     Args:
         overrides: Model name, in any spelling that `model_names.parse` knows, to your
@@ -136,7 +137,7 @@ def price(
     """Return the list price of one call in USD.
 
     The amount is exact: no float, no rounding. The first call of a process loads the
-    prices (half a second); later ones take one or two microseconds.
+    prices (up to half a second); later ones take one or two microseconds.
 
     Args:
         model: The model's name in any spelling: `gpt-4o`, `openai/gpt-4o`,

@@ -91,9 +91,18 @@ class Usage(NamedTuple):
         if audio_in or audio_out:
             audio_in = min(audio_in, whole_in - read - write)
             audio_out = min(audio_out, whole_out - reasoning)
-        return cls(
-            whole_in, whole_out, read, write, write_1h, audio_in, audio_out, reasoning
+        counts = (
+            whole_in,
+            whole_out,
+            read,
+            write,
+            write_1h,
+            audio_in,
+            audio_out,
+            reasoning,
         )
+        # What the generated constructor does, without the call of it.
+        return tuple.__new__(cls, counts)
 
 
 def token_count(value: object) -> int:
