@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 from langchain_core.utils._merge import merge_dicts
 
 from langchain_llmops.caching.storable import finish_reason
+from langchain_llmops.types import CACHE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,8 @@ def replayed_chunks(generation: ChatGeneration) -> Iterator[ChatGenerationChunk]
     """Yield an answer in pieces, as its provider might have streamed it.
 
     Text comes a few words at a time, then the tool calls; usage and metadata come with
-    the last chunk, which is marked as such.
+    the last chunk, which is marked as such. The cache's own mark comes with the first:
+    a reader who leaves early must not look like one who paid.
     """
     message = generation.message
     assert isinstance(message, AIMessage)  # noqa: S101 - what the codec carries
@@ -88,8 +90,12 @@ def replayed_chunks(generation: ChatGeneration) -> Iterator[ChatGenerationChunk]
         for name, value in message.additional_kwargs.items()
         if name != "tool_calls"
     }
+    said = dict(message.response_metadata)
+    mark = said.pop(CACHE_KEY, None)
+    if mark is not None:
+        parts[0]["response_metadata"] = {CACHE_KEY: mark}
     parts[-1].update(
-        response_metadata=message.response_metadata,
+        response_metadata={**parts[-1].get("response_metadata", {}), **said},
         usage_metadata=message.usage_metadata,
         chunk_position="last",
     )

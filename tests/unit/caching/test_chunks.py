@@ -84,6 +84,9 @@ def test_usage_and_metadata_come_last_and_only_once():
     assert last.message.chunk_position == "last"
     assert last.message.usage_metadata == NOTHING
     assert last.generation_info == {"finish_reason": "stop"}
+    # Whoever stops reading after the first chunk still sees that it was a hit.
+    assert first[0].message.response_metadata == {"cache": {"hit": True}}
+    assert last.message.response_metadata == {"finish_reason": "stop"}
     assert whole([*first, last]) == message
 
 
