@@ -46,7 +46,7 @@ bench: setup ## Measure speed beside the alternatives and rewrite docs/benchmark
 	@for script in benchmarks/bench_*.py; do echo "== $$script" >&2; $(BIN)/python $$script || exit 1; done
 
 cookbook: setup ## Execute the notebooks against the local provider
-	@$(BIN)/jupytext --quiet --to ipynb cookbook/*.py
+	@$(BIN)/jupytext --quiet --to ipynb --update --set-kernel python3 cookbook/[0-9]*.py
 	@$(BIN)/python -m pytest -q -n 0 --nbmake --nbmake-timeout=60 --overwrite cookbook
 
 docs: setup ## Build the documentation site into site/

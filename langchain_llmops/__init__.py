@@ -11,11 +11,14 @@ from langchain_llmops._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_llmops.caching import (
+        CachedEmbeddings,
         CacheLayer,
         MemoryTier,
+        RedisTier,
         SemanticCache,
         SQLiteTier,
         TieredCache,
+        cache_scope,
     )
     from langchain_llmops.cost import CostCallbackHandler
     from langchain_llmops.models import ModelCall, ModelLayer, with_layers
@@ -26,25 +29,31 @@ __version__ = "0.1.0"
 
 __all__ = (
     "CacheLayer",
+    "CachedEmbeddings",
     "CostCallbackHandler",
     "FaissStore",
     "MemoryTier",
     "ModelCall",
     "ModelLayer",
+    "RedisTier",
     "SQLiteTier",
     "SemanticCache",
     "TieredCache",
     "TokenCounter",
+    "cache_scope",
     "with_layers",
 )
 
 _MODULES = {
     "caching": (
         "CacheLayer",
+        "CachedEmbeddings",
         "MemoryTier",
+        "RedisTier",
         "SQLiteTier",
         "SemanticCache",
         "TieredCache",
+        "cache_scope",
     ),
     "cost": ("CostCallbackHandler",),
     "models": ("ModelCall", "ModelLayer", "with_layers"),

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
         CachedEmbeddings,
         EmbeddingStats,
     )
+    from langchain_llmops.caching.hot import HotQuestion
+    from langchain_llmops.caching.invalidation import CachedAnswer, Invalidation
     from langchain_llmops.caching.layer import CacheLayer
     from langchain_llmops.caching.memory_tier import MemoryTier
     from langchain_llmops.caching.redis_tier import RedisTier
+    from langchain_llmops.caching.scope import cache_scope
     from langchain_llmops.caching.semantic import SemanticCache
     from langchain_llmops.caching.sqlite_tier import SQLiteTier
     from langchain_llmops.caching.stats import CacheStats
     from langchain_llmops.caching.tier import Entry, Tier
     from langchain_llmops.caching.tiered import TieredCache
+    from langchain_llmops.caching.warming import WarmReport
 
 __all__ = (
     "AnswerCache",
@@ -33,28 +37,37 @@ __all__ = (
     "CacheLayer",
     "CacheRequest",
     "CacheStats",
+    "CachedAnswer",
     "CachedEmbeddings",
     "EmbeddingStats",
     "Entry",
+    "HotQuestion",
+    "Invalidation",
     "MemoryTier",
     "RedisTier",
     "SQLiteTier",
     "SemanticCache",
     "Tier",
     "TieredCache",
+    "WarmReport",
+    "cache_scope",
 )
 
 _MODULES = {
     "base": ("AnswerCache", "AnswerStore", "CacheHit", "CacheRequest"),
     "cached_embeddings": ("CachedEmbeddings", "EmbeddingStats"),
+    "hot": ("HotQuestion",),
+    "invalidation": ("CachedAnswer", "Invalidation"),
     "layer": ("CacheLayer",),
     "memory_tier": ("MemoryTier",),
     "redis_tier": ("RedisTier",),
+    "scope": ("cache_scope",),
     "semantic": ("SemanticCache",),
     "sqlite_tier": ("SQLiteTier",),
     "stats": ("CacheStats",),
     "tier": ("Entry", "Tier"),
     "tiered": ("TieredCache",),
+    "warming": ("WarmReport",),
 }
 
 __getattr__, __dir__ = lazy_names(

@@ -77,6 +77,8 @@ def replay(
     similarity: float | None,
     hit_id: str,
     now: float,
+    stale: bool = False,
+    refresh: bool = False,
 ) -> CacheHit:
     """Return a hit made of an answer, whose messages are marked in place.
 
@@ -87,6 +89,8 @@ def replay(
         similarity: How alike the questions are, for a semantic hit.
         hit_id: What names the stored answer later, to report a wrong hit.
         now: Seconds since the epoch.
+        stale: Whether it is past its soft ttl, or its ttl.
+        refresh: Whether the caller is the one to fetch a new answer.
     """
     mark = CacheMark(
         hit=True,
@@ -103,7 +107,9 @@ def replay(
     for generation in answer.generations:
         if isinstance(generation, ChatGeneration):
             generation.message.response_metadata[CACHE_KEY] = mark.copy()
-    return CacheHit(generations=answer.generations, mark=mark)
+    return CacheHit(
+        generations=answer.generations, mark=mark, stale=stale, refresh=refresh
+    )
 
 
 def _zeroed_generation(generation: ChatGeneration, message: AIMessage) -> Generation:

@@ -34,6 +34,11 @@ class CacheRequest:
         model: Name of the model, to price what a hit saves; `None` if unknown.
         read: Whether the caller wants an answer out of the cache (`cache_bypass`).
         store: Whether the answer may be remembered (`cache_no_store`, failed tools).
+        deterministic: Whether the caller wants the same answer each time (temperature
+            0, or a seed): then identical calls at one time need only one answer.
+        namespace: The scope as canonical JSON; `None` where there is none.
+        tags: Names of what the answer depends on, sorted.
+        max_age_s: Seconds that a stored answer may be old; `None` sets no bound.
     """
 
     key: str
@@ -42,6 +47,10 @@ class CacheRequest:
     model: str | None
     read: bool = True
     store: bool = True
+    deterministic: bool = False
+    namespace: str | None = None
+    tags: tuple[str, ...] = ()
+    max_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +62,14 @@ class CacheHit:
             id `None`. Each chat message is marked; a text `Generation` has no message
             to mark and equals what was stored.
         mark: What `response_metadata["cache"]` of each message says.
+        stale: Whether the answer is past its soft ttl, or stands in for a failed model.
+        refresh: Whether the caller is the one to fetch a new answer: only one is told.
     """
 
     generations: list[ChatGeneration] | list[Generation]
     mark: CacheMark
+    stale: bool = False
+    refresh: bool = False
 
 
 class AnswerCache(Protocol):
@@ -88,13 +101,23 @@ class AnswerStore(AnswerCache, Protocol):
     """
 
     def fetch(
-        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+        self,
+        key: str,
+        *,
+        kind: CacheKind = "exact",
+        similarity: float | None = None,
+        max_age_s: float | None = None,
     ) -> CacheHit | None:
-        """Return the answer stored under a key, marked as given, or `None`."""
+        """Return the answer under a key, no older than asked, marked so, or `None`."""
         ...
 
     async def afetch(
-        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+        self,
+        key: str,
+        *,
+        kind: CacheKind = "exact",
+        similarity: float | None = None,
+        max_age_s: float | None = None,
     ) -> CacheHit | None:
         """Return the answer as `fetch` does; never blocks the event loop."""
         ...

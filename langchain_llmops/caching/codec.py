@@ -9,16 +9,20 @@ that is not JSON) is refused, not bent.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["CodecError", "StoredAnswer", "decode", "encode"]
 
 _VERSION: Final = 1
+_NEVER: Final = (None, None)
 _UNREADABLE: Final = (
     AttributeError,
     LookupError,
@@ -51,6 +55,9 @@ class StoredAnswer:
         output_tokens: Output tokens that the provider billed for it.
         total_tokens: Their sum as the provider reported it.
         usd: What the provider billed; `None` if the model has no known price.
+        stale_at: Seconds since the epoch when it becomes stale; `None`: never.
+        expires_at: When it expires, if that is before it leaves the tiers.
+        epochs: The names that it depends on, each with the epoch that it belongs to.
     """
 
     generations: list[ChatGeneration] | list[Generation]
@@ -59,6 +66,9 @@ class StoredAnswer:
     output_tokens: int = 0
     total_tokens: int = 0
     usd: float | None = None
+    stale_at: float | None = None
+    expires_at: float | None = None
+    epochs: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(answer: StoredAnswer) -> bytes:
@@ -67,13 +77,17 @@ def encode(answer: StoredAnswer) -> bytes:
     Raises:
         CodecError: Something in the answer has no exact JSON form.
     """
-    value = {
+    value: dict[str, Any] = {
         "v": _VERSION,
         "t": answer.stored_at,
         "s": [answer.input_tokens, answer.output_tokens, answer.total_tokens],
         "p": answer.usd,
         "g": [_to_json(generation) for generation in answer.generations],
     }
+    if answer.stale_at is not None or answer.expires_at is not None:
+        value["x"] = [answer.stale_at, answer.expires_at]
+    if answer.epochs:
+        value["e"] = dict(answer.epochs)
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -93,6 +107,7 @@ def decode(value: bytes) -> StoredAnswer:
             raise CodecError(f"a value of version {stored['v']!r}, not {_VERSION}")
         given, made, total = map(int, stored["s"])
         usd = stored["p"]
+        stale_at, expires_at = stored.get("x", _NEVER)
         return StoredAnswer(
             generations=[_from_json(generation) for generation in stored["g"]],
             stored_at=float(stored["t"]),
@@ -100,6 +115,9 @@ def decode(value: bytes) -> StoredAnswer:
             output_tokens=made,
             total_tokens=total,
             usd=None if usd is None else float(usd),
+            stale_at=None if stale_at is None else float(stale_at),
+            expires_at=None if expires_at is None else float(expires_at),
+            epochs=dict(stored.get("e", ())),
         )
     except _UNREADABLE as error:
         raise CodecError(f"a stored value cannot be read: {error}") from error

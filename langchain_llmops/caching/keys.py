@@ -4,13 +4,16 @@ A key is a digest of what changes the answer: who may share it (the scope), the 
 and its settings, tools, schemas and stop words, and every message. Nothing else enters:
 no ids, no usage, no timeouts, no streaming flags.
 
-Switches of one call come from its config:
+Switches of one call come from its config, else from the `cache_scope` around it:
 
-- `configurable["cache_scope"]`, else `metadata["tenant"]`: who shares answers. Two
-  different scopes never do; without one, all unscoped calls share.
+- `configurable["cache_scope"]`, else `cache_scope(…)`, else `metadata["tenant"]`: who
+  shares answers. Two different scopes never do; without one, all unscoped calls share.
+- `configurable["cache_tags"]`: names of what the answer depends on, to invalidate it.
 - `configurable["cache_bypass"]`: ask the model, whatever is stored; its answer is
   remembered.
 - `configurable["cache_no_store"]`: an answer may be read, but not remembered.
+- `configurable["cache_max_age"]`: how old a stored answer may be, in seconds or as a
+  `timedelta`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from langchain_llmops.caching.canonical import (
     model_form,
 )
 from langchain_llmops.caching.messages import Form, message_forms, question_of
+from langchain_llmops.caching.scope import ambient_scope, seconds, tag_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,11 +58,12 @@ _VERSION: Final = b"llmops-cache-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A model configuration: its form, and what the semantic step asks of it."""
+    """A model configuration: its form, and what is asked of it besides the key."""
 
     form: Any
     model: str | None
     semantic: bool
+    deterministic: bool
 
     @classmethod
     def of(cls, form: Any, values: Mapping[str, Any]) -> Setting:
@@ -74,28 +79,49 @@ class Setting:
                 or values.get("tools")
                 or values.get("functions")
             ),
+            # Where no temperature is set the provider has its own, which is not 0.
+            deterministic=values.get("temperature") == 0
+            or values.get("seed") is not None,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """What the config of a call says about caching."""
+    """What the config of a call, and the scopes around it, say about caching."""
 
     scope: Any
     read: bool
     store: bool
+    tags: tuple[str, ...] = ()
+    max_age_s: float | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked beside the scope."""
+        return self.read and self.store and not self.tags and self.max_age_s is None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Switches:
-        """Read the switches of a config."""
-        given = config.get("configurable") or {}
+        """Read the switches of a config; what it leaves open, the scopes say.
+
+        Raises:
+            ConfigurationError: Tags are not texts, or the age is no length of time.
+        """
+        given, around = config.get("configurable") or {}, ambient_scope()
         scope = given.get("cache_scope")
         if scope is None:
+            scope = around.scope
+        if scope is None:
             scope = (config.get("metadata") or {}).get("tenant")
+        tags, max_age = given.get("cache_tags"), given.get("cache_max_age")
         return cls(
             scope=scope,
-            read=not given.get("cache_bypass"),
-            store=not given.get("cache_no_store"),
+            read=not given.get("cache_bypass", around.bypass),
+            store=not given.get("cache_no_store", around.no_store),
+            tags=around.tags if tags is None else tag_names(tags),
+            max_age_s=around.max_age_s
+            if max_age is None
+            else seconds("cache_max_age", max_age),
         )
 
 
@@ -147,6 +173,10 @@ def build_request(
         model=setting.model,
         read=switches.read,
         store=switches.store and not _tool_failed(forms),
+        deterministic=setting.deterministic,
+        namespace=None if switches.scope is None else canonical_json(switches.scope),
+        tags=switches.tags,
+        max_age_s=switches.max_age_s,
     )
 
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import aclosing, closing, suppress
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, ValidationError
 
 from langchain_llmops.caching.canonical import NotCanonicalError
 from langchain_llmops.caching.chunks import ChunkCollector, replayed_chunks
+from langchain_llmops.caching.flight_lease import LeaseKeeper
 from langchain_llmops.caching.keys import asks_for_several, request_from_call
+from langchain_llmops.caching.single_flight import SingleFlight
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.models.base import ModelLayer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
     from langchain_llmops.caching.base import AnswerCache, CacheHit, CacheRequest
+    from langchain_llmops.caching.flight_lease import FlightLease
+    from langchain_llmops.caching.single_flight import Seat
     from langchain_llmops.models.base import (
         AgenerateHandler,
         AstreamHandler,
@@ -46,15 +52,34 @@ class CacheLayer(ModelLayer):
     answer, or one that reports on a failed tool. A hit takes no rate of the model's
     `rate_limiter`, and its usage is zero.
 
+    Identical calls that come at the same time, from threads and event loops, make one
+    model call (*single flight*): the first leads, the others read its answer once it is
+    stored. If the first fails or is cancelled, or its stream is abandoned, one of the
+    others leads next; each gets its own error. If the answer must not be stored, all
+    others call the model at once. A synchronous call on a thread whose event loop runs
+    never waits. Followers of a stream get nothing before its end. Calls that bypass the
+    cache or store nothing share with nobody.
+
     Switches of one call: see `langchain_llmops.caching.keys`. The layer turns off the
     `cache` of the model itself, which would store hits once more. Safe across threads
-    and event loops.
+    and event loops. Calls share through one layer object: keep it, as you keep the
+    cache.
 
     Args:
         cache: A `TieredCache` or `SemanticCache`.
+        single_flight: `True` for calls at temperature 0 or with a seed; `"always"` for
+            others too, which then get one sample between them; `False` for none.
+        store_if: Asked for each message that is about to be stored; `False` keeps the
+            answer out. If it raises, the answer is not stored, which is logged once.
+        lease: Extends single flight to all processes that share this lease and a tier:
+            a `RedisLease` or `SQLiteLease`. A call that misses then costs two more
+            operations of that store.
+        max_wait_s: Seconds that a call waits for another before it calls the model
+            itself.
 
     Raises:
-        ConfigurationError: It is another kind of cache.
+        ConfigurationError: It is another kind of cache, `single_flight` is unknown, or
+            `max_wait_s` is not positive.
 
     Example:
         ```python
@@ -68,14 +93,31 @@ class CacheLayer(ModelLayer):
         ```
     """
 
-    def __init__(self, cache: AnswerCache) -> None:
+    def __init__(
+        self,
+        cache: AnswerCache,
+        *,
+        single_flight: bool | Literal["always"] = True,
+        store_if: Callable[[BaseMessage], bool] | None = None,
+        lease: FlightLease | None = None,
+        max_wait_s: float = 60.0,
+    ) -> None:
         if not all(hasattr(cache, name) for name in ("get", "aget", "put", "aput")):
             raise ConfigurationError(
                 f"CacheLayer cannot use {cache!r}: give it a TieredCache or a "
                 "SemanticCache; any other BaseCache goes to the model, as cache=…"
             )
+        if single_flight not in (True, False, "always"):
+            raise ConfigurationError(
+                f"single_flight={single_flight!r} is unknown: "
+                'use True, False or "always"'
+            )
         self._cache = cache
-        self._told = False
+        self._collapse = single_flight
+        self._store_if = store_if
+        leases = None if lease is None else LeaseKeeper(lease, max_wait_s=max_wait_s)
+        self._flights = SingleFlight(max_wait_s=max_wait_s, leases=leases)
+        self._told: set[str] = set()
 
     def attach(self, model: BaseChatModel) -> Mapping[str, Any]:
         """Turn off the model's own cache, with a warning if it had one."""
@@ -92,12 +134,17 @@ class CacheLayer(ModelLayer):
         request = self._request(call)
         if request is None:
             return handler(call)
+        since = self._flights.landings
         hit = self._cache.get(request) if request.read else None
         if hit is not None:
             return ChatResult(generations=_answers(hit, call))
-        result = handler(call)
-        if request.store:
-            self._cache.put(request, _complete(result))
+        with self._flights.seat(self._flight(request), since=since) as seat:
+            hit = self._cache.get(_exact(request)) if seat.look_again else None
+            if hit is not None:
+                seat.end(committed=True)
+                return ChatResult(generations=_answers(hit, call))
+            result = handler(call)
+            self._commit(request, _complete(result), seat)
         return result
 
     async def agenerate(self, call: ModelCall, handler: AgenerateHandler) -> ChatResult:
@@ -105,12 +152,17 @@ class CacheLayer(ModelLayer):
         request = self._request(call)
         if request is None:
             return await handler(call)
+        since = self._flights.landings
         hit = await self._cache.aget(request) if request.read else None
         if hit is not None:
             return ChatResult(generations=_answers(hit, call))
-        result = await handler(call)
-        if request.store:
-            await self._cache.aput(request, _complete(result))
+        async with self._flights.seat(self._flight(request), since=since) as seat:
+            hit = await self._cache.aget(_exact(request)) if seat.look_again else None
+            if hit is not None:
+                seat.end(committed=True)
+                return ChatResult(generations=_answers(hit, call))
+            result = await handler(call)
+            await self._acommit(request, _complete(result), seat)
         return result
 
     def stream(
@@ -118,48 +170,105 @@ class CacheLayer(ModelLayer):
     ) -> Iterator[ChatGenerationChunk]:
         """Replay from the cache in chunks, or stream and remember a clean end."""
         request = None if asks_for_several(call) else self._request(call)
-        hit = self._cache.get(request) if request and request.read else None
+        if request is None:
+            yield from handler(call)
+            return
+        since = self._flights.landings
+        hit = self._cache.get(request) if request.read else None
+        if hit is None:
+            with self._flights.seat(self._flight(request), since=since) as seat:
+                hit = self._cache.get(_exact(request)) if seat.look_again else None
+                if hit is not None:
+                    seat.end(committed=True)
+                else:
+                    collector = ChunkCollector()
+                    with closing(handler(call)) as chunks:
+                        for chunk in chunks:
+                            collector.add(chunk)
+                            yield chunk
+                    # Reached only when the stream ended by itself.
+                    self._commit(request, collector.generations(), seat)
         if hit is not None:
             yield from replayed_chunks(_answers(hit, call)[0])
-            return
-        collector = ChunkCollector()
-        with closing(handler(call)) as chunks:
-            for chunk in chunks:
-                collector.add(chunk)
-                yield chunk
-        # Reached only when the stream ended by itself.
-        if request is not None and request.store:
-            self._cache.put(request, collector.generations())
 
     async def astream(
         self, call: ModelCall, handler: AstreamHandler
     ) -> AsyncIterator[ChatGenerationChunk]:
         """Stream as `stream` does, on an event loop."""
         request = None if asks_for_several(call) else self._request(call)
+        since = self._flights.landings
+        key = None if request is None else self._flight(request)
         hit = await self._cache.aget(request) if request and request.read else None
+        if hit is None:
+            async with self._flights.seat(key, since=since) as seat:
+                if request is not None and seat.look_again:
+                    hit = await self._cache.aget(_exact(request))
+                if hit is not None:
+                    seat.end(committed=True)
+                else:
+                    collector = ChunkCollector()
+                    async with aclosing(handler(call)) as chunks:
+                        async for chunk in chunks:
+                            collector.add(chunk)
+                            yield chunk
+                    # Reached only when the stream ended by itself.
+                    if request is not None:
+                        await self._acommit(request, collector.generations(), seat)
         if hit is not None:
             for chunk in replayed_chunks(_answers(hit, call)[0]):
                 yield chunk
-            return
-        collector = ChunkCollector()
-        async with aclosing(handler(call)) as chunks:
-            async for chunk in chunks:
-                collector.add(chunk)
-                yield chunk
-        # Reached only when the stream ended by itself.
-        if request is not None and request.store:
-            await self._cache.aput(request, collector.generations())
 
     def _request(self, call: ModelCall) -> CacheRequest | None:
         try:
             return request_from_call(call)
         except NotCanonicalError as error:
-            if not self._told:
-                self._told = True
-                logger.warning(
-                    "calls of %s are not cached: %s", type(call.model).__name__, error
-                )
+            name = type(call.model).__name__
+            self._tell("key", f"calls of {name} are not cached: {error}")
             return None
+
+    def _flight(self, request: CacheRequest) -> str | None:
+        """Return the key of the flight that a call shares, if it shares one."""
+        # Whoever must not store has nothing to give to the others.
+        shares = request.read and request.store
+        if self._collapse == "always":
+            return request.key if shares else None
+        return (
+            request.key if shares and self._collapse and request.deterministic else None
+        )
+
+    def _commit(
+        self, request: CacheRequest, answers: list[ChatGeneration], seat: Seat
+    ) -> None:
+        stores = request.store and self._wanted(answers)
+        seat.end(committed=stores and self._cache.put(request, answers))
+
+    async def _acommit(
+        self, request: CacheRequest, answers: list[ChatGeneration], seat: Seat
+    ) -> None:
+        stores = request.store and self._wanted(answers)
+        seat.end(committed=stores and await self._cache.aput(request, answers))
+
+    def _wanted(self, answers: list[ChatGeneration]) -> bool:
+        if self._store_if is None:
+            return True
+        try:
+            return all(self._store_if(answer.message) for answer in answers)
+        except Exception as error:  # noqa: BLE001 - a paid answer is not lost to it
+            problem = f"{type(error).__name__}: {error}"
+            self._tell(
+                "store_if", f"an answer is not cached, store_if raised {problem}"
+            )
+            return False
+
+    def _tell(self, what: str, problem: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            logger.warning(problem)
+
+
+def _exact(request: CacheRequest) -> CacheRequest:
+    """Return the request for a second look: its like was searched in the first."""
+    return replace(request, question=None)
 
 
 def _complete(result: ChatResult) -> list[ChatGeneration]:

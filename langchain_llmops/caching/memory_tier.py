@@ -6,9 +6,13 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from langchain_llmops.caching.epochs import LocalEpochs
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_llmops.caching.epochs import Epochs
     from langchain_llmops.caching.tier import Entry
 
 __all__ = ["MemoryTier"]
@@ -33,6 +37,8 @@ class MemoryTier:
     """
 
     name: Final = "memory"
+    reach: Final = 0
+    """Who shares it: this process."""
 
     def __init__(
         self, *, max_entries: int = 10_000, max_bytes: int = 64 * 1024 * 1024
@@ -48,6 +54,7 @@ class MemoryTier:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._bytes = 0
         self._evictions = 0
+        self._epochs = LocalEpochs()
 
     @property
     def evictions(self) -> int:
@@ -106,6 +113,37 @@ class MemoryTier:
     async def aclear(self) -> None:
         """Forget every value."""
         self.clear()
+
+    def epochs(self, names: Sequence[str]) -> Epochs:
+        """Return the epoch of each name; a name that has none gets one."""
+        return self._epochs.epochs(names)
+
+    async def aepochs(self, names: Sequence[str]) -> Epochs:
+        """Return what `epochs` returns."""
+        return self._epochs.epochs(names)
+
+    def renew(self, names: Sequence[str]) -> Epochs:
+        """Give each name a new epoch, and return them."""
+        return self._epochs.renew(names)
+
+    async def arenew(self, names: Sequence[str]) -> Epochs:
+        """Renew as `renew` does."""
+        return self._epochs.renew(names)
+
+    def scan(self, now: float) -> Iterator[tuple[str, Entry]]:
+        """Yield every key with its entry, those that expired by `now` left out."""
+        with self._lock:
+            entries = list(self._entries.items())
+        for key, entry in entries:
+            if entry.expires_at is None or entry.expires_at > now:
+                yield key, entry
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget the values of these keys."""
+        with self._lock:
+            for key in keys:
+                if key in self._entries:
+                    self._remove(key)
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

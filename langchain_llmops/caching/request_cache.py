@@ -67,15 +67,14 @@ class RequestCache(BaseCache):
         """Return fresh generations for LangChain's two strings, or `None`."""
         request = self._request(prompt, llm_string)
         hit = self.get(request) if request is not None and request.read else None
-        return None if hit is None else list(hit.generations)
+        return _answers(hit)
 
     async def alookup(self, prompt: str, llm_string: str) -> list[Any] | None:
         """Return what `lookup` returns; never blocks the event loop."""
         request = self._request(prompt, llm_string)
         if request is None or not request.read:
             return None
-        hit = await self.aget(request)
-        return None if hit is None else list(hit.generations)
+        return _answers(await self.aget(request))
 
     def update(
         self, prompt: str, llm_string: str, return_val: Sequence[Generation]
@@ -101,3 +100,8 @@ class RequestCache(BaseCache):
             if self.uncacheable == 1:
                 logger.warning("not cached: %s", error)
             return None
+
+
+def _answers(hit: CacheHit | None) -> list[Any] | None:
+    # There is no background to refresh a stale answer in: its one caller waits for it.
+    return None if hit is None or hit.refresh else list(hit.generations)

@@ -18,26 +18,38 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
+from langchain_llmops.caching.epochs import new_epoch
 from langchain_llmops.caching.tier import Entry
 from langchain_llmops.storage.engine import create_tables, open_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+    from langchain_llmops.caching.epochs import Epochs
 
 __all__ = ["SQLiteTable"]
 
 _SWEEP_ROWS: Final = 1_000
 """Expired rows removed in one sweep, so that no write waits for a large clean-up."""
+_SCAN_ROWS: Final = 500
 
+_METADATA = MetaData()
 _CACHE = Table(
     "llmops_cache",
-    MetaData(),
+    _METADATA,
     Column("key", String, primary_key=True),
     Column("value", LargeBinary, nullable=False),
     Column("expires_at", Float, index=True),
     Column("stored_at", Float, nullable=False, index=True),
+)
+_EPOCHS = Table(
+    "llmops_cache_epochs",
+    _METADATA,
+    Column("name", String, primary_key=True),
+    Column("epoch", String, nullable=False),
 )
 _GET = select(_CACHE.c.value, _CACHE.c.expires_at).where(
     _CACHE.c.key == bindparam("wanted")
@@ -53,6 +65,21 @@ _EXPIRED = (
     select(_CACHE.c.key)
     .where(_CACHE.c.expires_at <= bindparam("now"))
     .limit(_SWEEP_ROWS)
+)
+_PAGE = (
+    select(_CACHE.c.key, _CACHE.c.value, _CACHE.c.expires_at)
+    .where(_CACHE.c.key > bindparam("after"))
+    .order_by(_CACHE.c.key)
+    .limit(_SCAN_ROWS)
+)
+_REMOVE = delete(_CACHE).where(_CACHE.c.key == bindparam("gone"))
+_READ_EPOCHS = select(_EPOCHS.c.name, _EPOCHS.c.epoch).where(
+    _EPOCHS.c.name.in_(bindparam("names", expanding=True))
+)
+_NEW_EPOCH = insert(_EPOCHS)
+_FIRST_EPOCH = _NEW_EPOCH.on_conflict_do_nothing()
+_NEXT_EPOCH = _NEW_EPOCH.on_conflict_do_update(
+    index_elements=[_EPOCHS.c.name], set_={"epoch": _NEW_EPOCH.excluded.epoch}
 )
 _COUNT = select(func.count()).select_from(_CACHE)
 _OLDEST = select(_CACHE.c.key).order_by(_CACHE.c.stored_at).limit(bindparam("rows"))
@@ -72,7 +99,7 @@ class SQLiteTable:
     def __init__(self, path: str | Path, *, busy_timeout_s: float) -> None:
         self.engine = open_engine(path, busy_timeout_s=busy_timeout_s)
         try:
-            create_tables(self.engine, _CACHE.metadata)
+            create_tables(self.engine, _METADATA)
         except BaseException:
             self.engine.dispose()
             raise
@@ -108,10 +135,55 @@ class SQLiteTable:
                 return 0
             return _sweep(connection, now, sweep_to_bytes)
 
+    def epochs(self, names: Sequence[str]) -> Epochs:
+        """Return the epoch of each name; a name that has none gets one."""
+        with self.engine.connect() as connection:
+            found = _read_epochs(connection, names)
+        missing = [name for name in names if name not in found]
+        if missing:
+            with self.engine.begin() as connection:
+                connection.execute(_FIRST_EPOCH, _new_epochs(missing))
+                found |= _read_epochs(connection, missing)
+        return found
+
+    def renew(self, names: Sequence[str]) -> Epochs:
+        """Give each name a new epoch, and return them."""
+        rows = _new_epochs(names)
+        with self.engine.begin() as connection:
+            connection.execute(_NEXT_EPOCH, rows)
+        return {row["name"]: row["epoch"] for row in rows}
+
+    def scan(self, now: float) -> Iterator[tuple[str, Entry]]:
+        """Yield every key with its entry, a few hundred rows at a time."""
+        after = ""
+        while True:
+            with self.engine.connect() as connection:
+                rows = connection.execute(_PAGE, {"after": after}).all()
+            if not rows:
+                return
+            for key, value, expires_at in rows:
+                if expires_at is None or expires_at > now:
+                    yield key, Entry(value, expires_at)
+            after = rows[-1][0]
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove the rows of these keys."""
+        with self.engine.begin() as connection:
+            connection.execute(_REMOVE, [{"gone": key} for key in keys])
+
     def clear(self) -> None:
         """Remove every row."""
         with self.engine.begin() as connection:
             connection.execute(delete(_CACHE))
+
+
+def _new_epochs(names: Sequence[str]) -> list[dict[str, str]]:
+    return [{"name": name, "epoch": new_epoch()} for name in names]
+
+
+def _read_epochs(connection: Connection, names: Sequence[str]) -> Epochs:
+    rows = connection.execute(_READ_EPOCHS, {"names": list(names)})
+    return {row.name: row.epoch for row in rows}
 
 
 def _sweep(connection: Connection, now: float, max_bytes: int) -> int:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Final
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_llmops.caching.epochs import Epochs
     from langchain_llmops.caching.tier import Entry
 
 __all__ = ["SQLiteTier"]
@@ -37,6 +40,8 @@ class SQLiteTier:
     """
 
     name: Final = "sqlite"
+    reach: Final = 1
+    """Who shares it: the processes of this machine."""
 
     def __init__(
         self,
@@ -95,6 +100,30 @@ class SQLiteTier:
     async def aclear(self) -> None:
         """Forget every value as `clear` does, from a thread."""
         await asyncio.to_thread(self.clear)
+
+    def epochs(self, names: Sequence[str]) -> Epochs:
+        """Return the epoch of each name; a name that has none gets one."""
+        return self._table.epochs(names)
+
+    async def aepochs(self, names: Sequence[str]) -> Epochs:
+        """Return what `epochs` returns, from a thread."""
+        return await asyncio.to_thread(self.epochs, names)
+
+    def renew(self, names: Sequence[str]) -> Epochs:
+        """Give each name a new epoch, and return them."""
+        return self._table.renew(names)
+
+    async def arenew(self, names: Sequence[str]) -> Epochs:
+        """Renew as `renew` does, from a thread."""
+        return await asyncio.to_thread(self.renew, names)
+
+    def scan(self, now: float) -> Iterator[tuple[str, Entry]]:
+        """Yield every key with its entry, those that expired by `now` left out."""
+        return self._table.scan(now)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget the values of these keys, in one transaction."""
+        self._table.remove(keys)
 
     def close(self) -> None:
         """Close the connections; the values stay. A later use opens new ones."""

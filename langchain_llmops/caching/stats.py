@@ -24,8 +24,13 @@ class CacheStats:
         hits_by_kind: The same by kind: found by its exact key, or by a question alike.
         hits_by_tier: The same by the tier that had the answer.
         misses: Requests whose exact key no tier had.
+        stale: Hits past their soft ttl, or instead of a model that failed.
         stores: Answers remembered.
-        skipped: Answers that must not be stored: empty, cut, withheld.
+        skipped: Answers that must not be stored: empty, cut, withheld; or whose tags
+            could not be looked up.
+        invalidated: Answers found, and not given because a tag or scope of theirs was
+            invalidated.
+        quarantined: Answers removed because feedback called them wrong.
         uncacheable: Lookups and updates through LangChain's `BaseCache` interface whose
             request has no deterministic key.
         evictions: Unexpired answers that had to go for want of room, by tier.
@@ -37,8 +42,11 @@ class CacheStats:
     hits_by_kind: Mapping[CacheKind, int]
     hits_by_tier: Mapping[str, int]
     misses: int
+    stale: int
     stores: int
     skipped: int
+    invalidated: int
+    quarantined: int
     uncacheable: int
     evictions: Mapping[str, int]
     errors: Mapping[str, int]
@@ -84,8 +92,11 @@ class CacheCounter:
             hits_by_kind=dict(by_kind),
             hits_by_tier=dict(by_tier),
             misses=events["misses"],
+            stale=events["stale"],
             stores=events["stores"],
             skipped=events["skipped"],
+            invalidated=events["invalidated"],
+            quarantined=events["quarantined"],
             uncacheable=uncacheable,
             evictions=evictions,
             errors=errors,

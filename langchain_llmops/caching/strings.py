@@ -76,13 +76,18 @@ class StringRequests:
             if known is not None:
                 self._requests.move_to_end(strings)
         if known is None:
-            every = replace(switches, read=True, store=True)
-            known = build_request(_setting(llm_string), _forms(prompt), every)
+            plain = Switches(scope=switches.scope, read=True, store=True)
+            known = build_request(_setting(llm_string), _forms(prompt), plain)
             self._remember(strings, known)
-        if switches.read and switches.store:
+        if switches.plain:
             return known
-        store = known.store and switches.store
-        return replace(known, read=switches.read, store=store)
+        return replace(
+            known,
+            read=switches.read,
+            store=known.store and switches.store,
+            tags=switches.tags,
+            max_age_s=switches.max_age_s,
+        )
 
     def _remember(self, strings: bytes, request: CacheRequest) -> None:
         if len(request.question or "") > _LONG:

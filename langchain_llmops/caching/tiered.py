@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from langchain_llmops.caching.answers import replay, stored_answer
-from langchain_llmops.caching.codec import CodecError, decode, encode
-from langchain_llmops.caching.guarded_tier import GuardedTier
+from langchain_llmops.caching.answers import replay
+from langchain_llmops.caching.freshness import Freshness
+from langchain_llmops.caching.invalidation import Invalidator
+from langchain_llmops.caching.lookup import Lookup
+from langchain_llmops.caching.managed_tier import ManagedTier
 from langchain_llmops.caching.memory_tier import MemoryTier
-from langchain_llmops.caching.request_cache import RequestCache
-from langchain_llmops.caching.stats import CacheCounter, CacheStats
-from langchain_llmops.caching.storable import is_storable
-from langchain_llmops.caching.tier import Entry
-from langchain_llmops.errors import ConfigurationError
+from langchain_llmops.caching.operations import CacheOperations
+from langchain_llmops.caching.refreshes import Refreshes
+from langchain_llmops.caching.tags import TagBook, epoch_names
+from langchain_llmops.caching.writing import AnswerWriter
+from langchain_llmops.errors import ConfigurationError, StorageError
 from langchain_llmops.pricing.prices import default_prices
 
 if TYPE_CHECKING:
@@ -27,18 +29,19 @@ if TYPE_CHECKING:
     from langchain_core.outputs import Generation
 
     from langchain_llmops.caching.base import CacheHit, CacheRequest
+    from langchain_llmops.caching.lookup import Found
+    from langchain_llmops.caching.stats import CacheStats
     from langchain_llmops.caching.tier import Tier
     from langchain_llmops.pricing import Prices
     from langchain_llmops.types import CacheKind
 
 __all__ = ["TieredCache"]
 
-logger = logging.getLogger(__name__)
-
 _REST: Final = timedelta(seconds=5)
+_TAG_TTL: Final = timedelta(milliseconds=50)
 
 
-class TieredCache(RequestCache):
+class TieredCache(CacheOperations):
     """Remember answers by their exact request, in one or more tiers.
 
     A lookup goes down the tiers and copies what it finds into those above; a store
@@ -54,16 +57,23 @@ class TieredCache(RequestCache):
         tiers: Fastest first; by default one `MemoryTier()`.
         ttl: How long an answer is given after it was stored; by default until it is
             evicted.
-        jitter: Share of the ttl by which it varies, so that answers stored together do
-            not expire together.
+        soft_ttl: How long an answer is fresh. After that it is still given at once, and
+            of its callers one is told to fetch a new one (`CacheHit.refresh`): through
+            LangChain's own cache hook, that one caller waits for the model.
+        stale_if_error: How long after its ttl an answer is kept for `fallback`, to be
+            given when the model fails.
+        jitter: Share of both ttls by which they vary, so that answers stored together
+            do not expire together.
         prices: What models cost, to say what a hit saved. By default the list prices,
             loaded with the first store of the process: half a second, in a thread on an
             event loop.
+        tag_ttl: How soon an invalidation by another process is seen. An answer with
+            tags or a scope is checked against the shared tier that often.
         clock: Seconds since the epoch.
         rng: A number in [0, 1) for the jitter.
 
     Raises:
-        ConfigurationError: There is no tier, or `ttl` or `jitter` is out of range.
+        ConfigurationError: There is no tier, or a time or `jitter` is out of range.
 
     Example:
         ```python
@@ -82,33 +92,38 @@ class TieredCache(RequestCache):
         tiers: Sequence[Tier] | None = None,
         *,
         ttl: timedelta | None = None,
+        soft_ttl: timedelta | None = None,
+        stale_if_error: timedelta | None = None,
         jitter: float = 0.1,
         prices: Prices | None = None,
+        tag_ttl: timedelta = _TAG_TTL,
         clock: Callable[[], float] = time.time,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__()
         if tiers is not None and not tiers:
             raise ConfigurationError(
                 "tiers=[] keeps nothing: name at least one tier, or leave it out"
             )
-        if ttl is not None and ttl <= timedelta(0):
-            raise ConfigurationError(
-                f"ttl={ttl!r} is over at once: give a positive one"
-            )
-        if not 0 <= jitter < 1:
-            raise ConfigurationError(f"jitter={jitter!r} must be in [0, 1), e.g. 0.1")
+        if tag_ttl < timedelta(0):
+            raise ConfigurationError(f"tag_ttl={tag_ttl!r} must not be negative")
+        self._freshness = Freshness.of(
+            ttl=ttl, soft_ttl=soft_ttl, stale_if_error=stale_if_error, jitter=jitter
+        )
         self._tiers = [
-            GuardedTier(tier, rest=_REST, clock=clock)
+            ManagedTier(tier, rest=_REST, clock=clock)
             for tier in (tiers or [MemoryTier()])
         ]
-        self._ttl_s = None if ttl is None else ttl.total_seconds()
-        self._jitter = jitter
+        self._tags = TagBook(
+            self._tiers,
+            stand_in=ManagedTier(MemoryTier(), rest=_REST, clock=clock),
+            ttl_s=tag_ttl.total_seconds(),
+        )
+        super().__init__(Invalidator(self._tiers, self._tags, clock=clock))
         self._prices = prices
         self._clock = clock
-        self._rng = rng
-        self._counter = CacheCounter()
-        self._told = False
+        self._lookup = Lookup(self._tiers, self._tags, self._counter)
+        self._writer = AnswerWriter(self._freshness, self._counter, rng)
+        self._refreshes = Refreshes()
 
     @property
     def path(self) -> Path | None:
@@ -118,16 +133,28 @@ class TieredCache(RequestCache):
 
     def get(self, request: CacheRequest) -> CacheHit | None:
         """Return the answer to a request, or `None`."""
-        hit = self.fetch(request.key)
+        self._hot.add(request.key, request.question)
+        hit = self.fetch(request.key, max_age_s=request.max_age_s)
         if hit is None:
             self._counter.add("misses")
+            if names := epoch_names(request):
+                now = self._clock()
+                if due := self._tags.due(names, now):
+                    self._tags.read(due, now)
+                self._tags.opened(request.key, names)
         return hit
 
     async def aget(self, request: CacheRequest) -> CacheHit | None:
         """Return what `get` returns; never blocks the event loop."""
-        hit = await self.afetch(request.key)
+        self._hot.add(request.key, request.question)
+        hit = await self.afetch(request.key, max_age_s=request.max_age_s)
         if hit is None:
             self._counter.add("misses")
+            if names := epoch_names(request):
+                now = self._clock()
+                if due := self._tags.due(names, now):
+                    await self._tags.aread(due, now)
+                self._tags.opened(request.key, names)
         return hit
 
     def put(self, request: CacheRequest, generations: Sequence[Generation]) -> bool:
@@ -138,28 +165,50 @@ class TieredCache(RequestCache):
             tier failed.
         """
         now = self._clock()
-        prices = self._prices or default_prices()
-        entry = self._entry(request, generations, prices, now)
+        names = epoch_names(request)
+        if due := self._tags.due(names, now):
+            self._tags.read(due, now)
+        entry = self._writer.entry(
+            request,
+            generations,
+            prices=self._prices or default_prices(),
+            epochs=self._tags.closed(request.key, names),
+            now=now,
+        )
         if entry is None:
             return False
         kept = [tier.set(request.key, entry, now) for tier in self._tiers]
-        return self._stored(any(kept))
+        return self._stored(request.key, any(kept))
 
     async def aput(
         self, request: CacheRequest, generations: Sequence[Generation]
     ) -> bool:
         """Remember an answer as `put` does; never blocks the event loop."""
         now = self._clock()
+        names = epoch_names(request)
+        if due := self._tags.due(names, now):
+            await self._tags.aread(due, now)
         if self._prices is None:
             self._prices = await asyncio.to_thread(default_prices)
-        entry = self._entry(request, generations, self._prices, now)
+        entry = self._writer.entry(
+            request,
+            generations,
+            prices=self._prices,
+            epochs=self._tags.closed(request.key, names),
+            now=now,
+        )
         if entry is None:
             return False
         kept = [await tier.aset(request.key, entry, now) for tier in self._tiers]
-        return self._stored(any(kept))
+        return self._stored(request.key, any(kept))
 
     def fetch(
-        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+        self,
+        key: str,
+        *,
+        kind: CacheKind = "exact",
+        similarity: float | None = None,
+        max_age_s: float | None = None,
     ) -> CacheHit | None:
         """Return the answer stored under a key, or `None`.
 
@@ -167,46 +216,60 @@ class TieredCache(RequestCache):
             key: The `key` of the request that it was stored for.
             kind: What the hit is marked as.
             similarity: How alike the questions are, for a semantic hit.
+            max_age_s: Seconds that the answer may be old; `None` sets no bound.
         """
         now = self._clock()
-        for depth, tier in enumerate(self._tiers):
-            entry = tier.get(key, now)
-            if entry is None:
-                continue
-            hit = self._hit(tier, key, entry, kind, similarity, now)
-            if hit is not None:
-                for above in self._tiers[:depth]:
-                    above.set(key, entry, now)
-                return hit
-        return None
+        found = self._lookup.find(key, now, max_age_s)
+        return self._given(found, key, kind, similarity, now)
 
     async def afetch(
-        self, key: str, *, kind: CacheKind = "exact", similarity: float | None = None
+        self,
+        key: str,
+        *,
+        kind: CacheKind = "exact",
+        similarity: float | None = None,
+        max_age_s: float | None = None,
     ) -> CacheHit | None:
         """Return what `fetch` returns; never blocks the event loop."""
         now = self._clock()
-        for depth, tier in enumerate(self._tiers):
-            entry = await tier.aget(key, now)
-            if entry is None:
-                continue
-            hit = self._hit(tier, key, entry, kind, similarity, now)
-            if hit is not None:
-                for above in self._tiers[:depth]:
-                    await above.aset(key, entry, now)
-                return hit
-        return None
+        found = await self._lookup.afind(key, now, max_age_s)
+        return self._given(found, key, kind, similarity, now)
+
+    def fallback(self, request: CacheRequest) -> CacheHit | None:
+        """Return an answer that expired, now that the model failed, or `None`.
+
+        Only within `stale_if_error`, and never one that was invalidated or is older
+        than the caller takes.
+        """
+        if not self._freshness.stale_if_error_s:
+            return None
+        now = self._clock()
+        found = self._lookup.find(request.key, now, request.max_age_s)
+        return self._instead(found, request, now)
+
+    async def afallback(self, request: CacheRequest) -> CacheHit | None:
+        """Return what `fallback` returns; never blocks the event loop."""
+        if not self._freshness.stale_if_error_s:
+            return None
+        now = self._clock()
+        found = await self._lookup.afind(request.key, now, request.max_age_s)
+        return self._instead(found, request, now)
 
     def clear(self, **kwargs: Any) -> None:
         """Forget every answer in every tier; keyword arguments are ignored."""
         del kwargs
         for tier in self._tiers:
             tier.clear()
+        with suppress(StorageError):
+            self._invalidator.tell()
 
     async def aclear(self, **kwargs: Any) -> None:
         """Forget every answer as `clear` does; never blocks the event loop."""
         del kwargs
         for tier in self._tiers:
             await tier.aclear()
+        with suppress(StorageError):
+            await self._invalidator.atell()
 
     def close(self) -> None:
         """Release what the tiers hold open; lasting answers stay."""
@@ -222,67 +285,46 @@ class TieredCache(RequestCache):
             rested={tier.name: tier.rested for tier in self._tiers},
         )
 
-    def _hit(
+    def _given(
         self,
-        tier: GuardedTier,
+        found: Found | None,
         key: str,
-        entry: Entry,
         kind: CacheKind,
         similarity: float | None,
         now: float,
+        *,
+        instead: bool = False,
     ) -> CacheHit | None:
-        try:
-            answer = decode(entry.value)
-        except CodecError as error:
-            tier.damaged(error)
+        """Return what was found as a hit, if it may be given."""
+        if found is None or (found.verdict == "expired" and not instead):
             return None
-        self._counter.hit(kind, tier.name)
+        stale = found.verdict != "fresh"
+        if stale:
+            self._counter.add("stale")
+        self._counter.hit(kind, found.tier)
         return replay(
-            answer,
+            found.answer,
             kind=kind,
-            tier=tier.name,
+            tier=found.tier,
             similarity=similarity,
             hit_id=key,
             now=now,
+            stale=stale,
+            refresh=stale and not instead and self._refreshes.begin(key, now),
         )
 
-    def _entry(
-        self,
-        request: CacheRequest,
-        generations: Sequence[Generation],
-        prices: Prices,
-        now: float,
-    ) -> Entry | None:
-        try:
-            if not is_storable(generations):
-                self._counter.add("skipped")
-                return None
-            answer = stored_answer(
-                generations, model=request.model, prices=prices, now=now
-            )
-            value = encode(answer)
-        except Exception as error:  # noqa: BLE001 - a paid answer is not lost to it
-            self._counter.add("skipped")
-            self._tell(error)
+    def _instead(
+        self, found: Found | None, request: CacheRequest, now: float
+    ) -> CacheHit | None:
+        age, bound = 0.0, request.max_age_s
+        if found is not None:
+            age = now - found.answer.stored_at
+        if bound is not None and age > bound:
             return None
-        return Entry(value, self._expiry(now))
+        return self._given(found, request.key, "exact", None, now, instead=True)
 
-    def _tell(self, error: Exception) -> None:
-        if not self._told:
-            self._told = True
-            logger.warning(
-                "an answer was not cached (%s: %s). Further ones are only counted in "
-                "stats().skipped.",
-                type(error).__name__,
-                error,
-            )
-
-    def _expiry(self, now: float) -> float | None:
-        if self._ttl_s is None:
-            return None
-        return now + self._ttl_s * (1 + self._jitter * (2 * self._rng() - 1))
-
-    def _stored(self, kept: bool) -> bool:  # noqa: FBT001 - private
+    def _stored(self, key: str, kept: bool) -> bool:  # noqa: FBT001 - private
         if kept:
+            self._refreshes.end(key)
             self._counter.add("stores")
         return kept

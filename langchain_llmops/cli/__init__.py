@@ -1,1 +1,1 @@
-"""."""
+"""The command line: `llmops demo`, `llmops provider`, `llmops doctor`."""

@@ -1,0 +1,151 @@
+"""Running an exact cache: invalidate, take feedback, see what is hot, warm it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_llmops.caching.hot import HotQuestions
+from langchain_llmops.caching.request_cache import RequestCache
+from langchain_llmops.caching.stats import CacheCounter
+from langchain_llmops.caching.warming import warm_config, warm_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.runnables import Runnable
+
+    from langchain_llmops.caching.hot import HotQuestion
+    from langchain_llmops.caching.invalidation import (
+        Invalidation,
+        Invalidator,
+        Predicate,
+    )
+    from langchain_llmops.caching.warming import WarmReport
+
+__all__ = ["CacheOperations"]
+
+
+class CacheOperations(RequestCache):
+    """What is done to a cache from outside the calls.
+
+    Args:
+        invalidator: Removes answers from all of its tiers.
+    """
+
+    def __init__(self, invalidator: Invalidator) -> None:
+        super().__init__()
+        self._invalidator = invalidator
+        self._counter = CacheCounter()
+        self._hot = HotQuestions()
+
+    def invalidate(
+        self,
+        tags: Iterable[str] = (),
+        *,
+        namespace: Any = None,
+        predicate: Predicate | None = None,
+        dry_run: bool = False,
+    ) -> Invalidation:
+        """Have answers never given again: those with a tag, of a scope, or chosen.
+
+        Tags and scopes take constant time, whatever is stored, and hold at once here,
+        after `tag_ttl` in every other process that shares a tier. An answer that the
+        model is working on goes too. `predicate`, and `dry_run`, look at every stored
+        answer, in tiers that can list them (memory, SQLite); other processes drop their
+        copies within a second.
+
+        Args:
+            tags: Those that have one of these tags.
+            namespace: Those of this scope.
+            predicate: Those for which it returns true.
+            dry_run: Only count them.
+
+        Returns:
+            What went.
+
+        Raises:
+            ConfigurationError: Not exactly one of the three is given, or a tier cannot
+                list its answers.
+            StorageError: A tier failed: what should go may still be given.
+        """
+        return self._invalidator.invalidate(
+            tags=tags, namespace=namespace, predicate=predicate, dry_run=dry_run
+        )
+
+    async def ainvalidate(
+        self,
+        tags: Iterable[str] = (),
+        *,
+        namespace: Any = None,
+        predicate: Predicate | None = None,
+        dry_run: bool = False,
+    ) -> Invalidation:
+        """Invalidate as `invalidate` does; never blocks the event loop."""
+        return await self._invalidator.ainvalidate(
+            tags=tags, namespace=namespace, predicate=predicate, dry_run=dry_run
+        )
+
+    def feedback(self, hit_id: str, *, correct: bool) -> None:
+        """Say whether a hit was right; a wrong answer is removed from every tier.
+
+        Other processes drop their copies within a second. The model is asked the next
+        time, and its new answer is stored.
+
+        Args:
+            hit_id: `response_metadata["cache"]["hit_id"]` of the answer.
+            correct: Whether the answer was right.
+
+        Raises:
+            StorageError: A tier failed and may still have it.
+        """
+        if not correct:
+            self._invalidator.drop(hit_id)
+            self._counter.add("quarantined")
+
+    async def afeedback(self, hit_id: str, *, correct: bool) -> None:
+        """Say it as `feedback` does; never blocks the event loop."""
+        if not correct:
+            await self._invalidator.adrop(hit_id)
+            self._counter.add("quarantined")
+
+    def hot(self, n: int = 10) -> list[HotQuestion]:
+        """Return what was asked most of this cache in this process, at most 1,000."""
+        return self._hot.top(n)
+
+    def warm(
+        self,
+        prompts: Iterable[LanguageModelInput],
+        model: Runnable[LanguageModelInput, Any],
+        *,
+        max_concurrency: int = 8,
+    ) -> WarmReport:
+        """Ask a model in advance; what is cached already costs nothing.
+
+        Args:
+            prompts: What will be asked: texts or messages, as the model takes them.
+            model: The model with this cache, as the users call it: with the same
+                system prompt, tools and settings; in their `cache_scope`, if they have
+                one.
+            max_concurrency: Calls that are open at once.
+
+        Returns:
+            What came of it. Errors of the model are counted, not raised.
+
+        Raises:
+            ConfigurationError: `max_concurrency` is not positive.
+        """
+        config = warm_config(max_concurrency)
+        return warm_report(model.batch(list(prompts), config, return_exceptions=True))
+
+    async def awarm(
+        self,
+        prompts: Iterable[LanguageModelInput],
+        model: Runnable[LanguageModelInput, Any],
+        *,
+        max_concurrency: int = 8,
+    ) -> WarmReport:
+        """Ask in advance as `warm` does; never blocks the event loop."""
+        config = warm_config(max_concurrency)
+        outcomes = await model.abatch(list(prompts), config, return_exceptions=True)
+        return warm_report(outcomes)

@@ -1,0 +1,113 @@
+"""`llmops demo`: from options to an exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from langchain_llmops.caching import SQLiteTier
+from langchain_llmops.cli.demo.chains import changed_lines
+from langchain_llmops.cli.demo.job import load_traffic, run_job
+from langchain_llmops.cli.demo.report import page
+from langchain_llmops.cli.demo.results import figures
+from langchain_llmops.cli.demo.screen import Screen
+
+if TYPE_CHECKING:
+    from langchain_llmops.cli.demo.results import Comparison
+    from langchain_llmops.cli.demo.settings import Settings
+
+__all__ = ["run_demo"]
+
+_INCOMPLETE, _INTERRUPTED = 1, 130
+
+
+def run_demo(settings: Settings, *, as_json: bool) -> int:
+    """Run the demo, print the comparison and write the report.
+
+    Args:
+        settings: What the user asked for.
+        as_json: Print figures as JSON; everything else goes to stderr.
+
+    Returns:
+        0 if every answer arrived, 1 if not, 130 after Ctrl-C.
+
+    Raises:
+        LLMOpsError: Bad input; nothing was run.
+        OSError: The report cannot be written; the comparison was printed.
+    """
+    screen = Screen(Console(stderr=as_json))
+    try:
+        traffic = load_traffic(settings)
+        target = settings.report or Path("reports") / time.strftime(
+            "demo-%Y%m%d-%H%M%S.html"
+        )
+        _check_writable(settings, target)
+        screen.opening(traffic)
+        comparison = run_job(settings, traffic, screen)
+        changed = changed_lines()
+        screen.closing(comparison, changed)
+        if as_json:
+            json.dump(_as_json(comparison, target), sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        _write(target, page(comparison, changed))
+    except KeyboardInterrupt:
+        screen.stopped()
+        return _INTERRUPTED
+    screen.report_written(target)
+    screen.incomplete(comparison)
+    return 0 if comparison.complete else _INCOMPLETE
+
+
+def _check_writable(settings: Settings, target: Path) -> None:
+    """Find out now, not after a minute of work."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    with tempfile.TemporaryFile(dir=target.parent):
+        pass
+    if settings.cache is not None:
+        SQLiteTier(settings.cache).close()
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    fresh = target.with_name(f"{target.name}.part")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(target)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def _as_json(comparison: Comparison, target: Path) -> dict[str, object]:
+    false = comparison.hits.false
+    return {
+        "questions": len(comparison.questions),
+        "complete": comparison.complete,
+        "stopped": comparison.stopped,
+        "counted_equals_invoice": comparison.settled,
+        "repeat_share": comparison.repeats.share,
+        "same_words_share": comparison.repeats.same_words,
+        "figures": {
+            one.key: {"before": _number(one.before), "after": _number(one.after)}
+            for one in figures(comparison)
+        },
+        "false_hits": None
+        if false is None
+        else [[turn.question.id, origin.id] for turn, origin in false],
+        "report": str(target),
+    }
+
+
+def _number(value: object) -> object:
+    # A Decimal as text: JSON's numbers would round it.
+    return value if value is None or isinstance(value, int | float) else str(value)

@@ -1,0 +1,151 @@
+"""What the demo says in a terminal, or into a pipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from langchain_llmops.cli.demo.table import comparison_table
+from langchain_llmops.cli.demo.wording import headline, repeat_note, simulation_note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from langchain_llmops.cli.demo.job import Traffic
+    from langchain_llmops.cli.demo.results import Comparison
+    from langchain_llmops.cli.demo.turns import Turn
+
+__all__ = ["Screen"]
+
+
+class Screen:
+    """Tells the user what happens: with a bar on a terminal, in lines elsewhere.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._asked: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+
+    def opening(self, traffic: Traffic) -> None:
+        """Say what is about to be done."""
+        self._console.print(
+            "[bold]One RAG chain, twice:[/] as a proof of concept, then with a cache."
+        )
+        self._console.print(
+            f"{traffic.source}: {traffic.documents:,} documents in "
+            f"{len(traffic.chunks):,} chunks, {len(traffic.questions):,} questions.\n",
+            highlight=False,
+        )
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show that something goes on for which there is no count."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status(what):
+            yield
+
+    @contextmanager
+    def arm(self, name: str, total: int) -> Iterator[Callable[[Turn], None]]:
+        """Show the progress of one arm; yields what is to be told of each turn."""
+        self._asked[name] = total
+        progress = Progress(
+            TextColumn("{task.description:<6}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        with progress:
+            bar = progress.add_task(name, total=total)
+
+            def on_turn(turn: Turn) -> None:
+                self._answered[name] += turn.error is None
+                progress.advance(bar)
+
+            yield on_turn
+        if not self._console.is_terminal:
+            self._console.print(
+                f"{name}: {self._answered[name]} of {total} questions answered",
+                highlight=False,
+            )
+
+    def closing(self, comparison: Comparison, changed: list[str]) -> None:
+        """Show what came of it."""
+        say = self._console.print
+        say()
+        say(comparison_table(comparison))
+        say()
+        say(f"[bold]{headline(comparison)}[/]", highlight=False)
+        say(repeat_note(comparison), highlight=False)
+        if note := simulation_note(comparison):
+            say(note, highlight=False)
+        if not comparison.settled:
+            say("[red]What was counted is not what the provider billed.[/]")
+        self._say_false_hits(comparison)
+        say("\nWhat changed in the chain, all of it:")
+        for line in changed:
+            say(Text(f"  + {line}", style="green"), soft_wrap=True)
+
+    def report_written(self, path: Path) -> None:
+        """Say where the report is."""
+        self._console.print("\nReport:", Text(str(path)), soft_wrap=True)
+
+    def stopped(self) -> None:
+        """Say how far an interrupted run got."""
+        arms = [
+            f"{name}: {self._answered[name]} of {total} questions answered"
+            for name, total in self._asked.items()
+        ]
+        so_far = "; ".join(arms) or "no question was asked yet"
+        self._console.print(
+            f"Stopped. {so_far}. No report was written.", highlight=False
+        )
+
+    def incomplete(self, comparison: Comparison) -> None:
+        """Say what is missing, if anything is."""
+        if comparison.stopped:
+            self._console.print(Text(f"{comparison.stopped}.", style="yellow"))
+        failed = [
+            turn
+            for arm in (comparison.before, comparison.after)
+            for turn in arm.turns
+            if turn.error
+        ]
+        if failed:
+            self._console.print(
+                Text(
+                    f"Answers that did not arrive: {len(failed)}. "
+                    f"The first: {failed[0].error}",
+                    style="red",
+                )
+            )
+
+    def _say_false_hits(self, comparison: Comparison) -> None:
+        for turn, origin in comparison.hits.false or ():
+            self._console.print(
+                Text(
+                    f"False hit: {turn.question.text!r} was given the answer to "
+                    f"{origin.text!r}",
+                    style="red",
+                )
+            )

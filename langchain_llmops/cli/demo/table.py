@@ -1,0 +1,41 @@
+"""The comparison as a terminal shows it, at 80 columns or more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from langchain_llmops.cli.demo.results import figures
+from langchain_llmops.cli.demo.wording import change, shown
+
+if TYPE_CHECKING:
+    from langchain_llmops.cli.demo.results import Comparison, Figure
+
+__all__ = ["comparison_table"]
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the side-by-side table."""
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    table.add_column("")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right", style="bold")
+    table.add_column("", justify="right")
+    for figure in figures(comparison):
+        table.add_row(
+            figure.label,
+            shown(figure.before, figure.unit),
+            shown(figure.after, figure.unit),
+            f"[{_colour(figure)}]{change(figure)}",
+            end_section=figure.ends,
+        )
+    return table
+
+
+def _colour(figure: Figure) -> str:
+    if figure.key == "false_hits":
+        return "red" if figure.after else "green"
+    if not figure.before or figure.after is None or figure.before == figure.after:
+        return "dim"
+    return "green" if figure.after < figure.before else "yellow"
