@@ -14,7 +14,6 @@ from langchain_llmops.caching.request_cache import RequestCache
 from langchain_llmops.caching.semantic_embedder import QuestionEmbedder
 from langchain_llmops.caching.semantic_index import QuestionIndex
 from langchain_llmops.caching.semantic_judge import Judge
-from langchain_llmops.caching.semantic_log import QuestionLog
 from langchain_llmops.caching.semantic_matcher import Matcher
 from langchain_llmops.caching.semantic_question import semantic_text
 from langchain_llmops.caching.semantic_review import HitReview
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.guards import Guard
     from langchain_llmops.caching.semantic_calibration import Calibration
     from langchain_llmops.caching.semantic_judge import Verifier
+    from langchain_llmops.caching.semantic_log import QuestionLog
     from langchain_llmops.caching.semantic_matcher import LabelledPair
     from langchain_llmops.caching.semantic_review import ShadowHit
     from langchain_llmops.caching.semantic_stats import SemanticStats
@@ -133,11 +133,7 @@ class SemanticCache(RequestCache):
         path = getattr(tier, "path", None) if path is None else path
         self._index = QuestionIndex(
             max_entries=max_entries,
-            log=None
-            if path is None
-            else QuestionLog(
-                path, embedding=self._embedder.identity, max_entries=max_entries
-            ),
+            log=None if path is None else self._open_log(path, max_entries),
             counter=self._counter,
             clock=clock,
         )
@@ -312,6 +308,14 @@ class SemanticCache(RequestCache):
         self._index.close()
         if isinstance(self._tier, TieredCache):
             self._tier.close()
+
+    def _open_log(self, path: str | Path, max_entries: int) -> QuestionLog:
+        # Here: SQLAlchemy takes a fifth of a second to import.
+        from langchain_llmops.caching.semantic_log import QuestionLog  # noqa: PLC0415
+
+        return QuestionLog(
+            path, embedding=self._embedder.identity, max_entries=max_entries
+        )
 
     @property
     def _floor(self) -> float:

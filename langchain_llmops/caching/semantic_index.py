@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from langchain_llmops.caching.semantic_log import LoggedQuestion
 from langchain_llmops.caching.vector_index import VectorIndex
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.vector_index import Match
     from langchain_llmops.caching.vector_rows import Vector
 
-__all__ = ["QuestionIndex"]
+__all__ = ["LoggedQuestion", "QuestionIndex"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +31,24 @@ _GRACE_S: Final = 30.0
 failed rests for a few seconds, and its answers come back."""
 
 _QUARANTINE: Final = 100_000
+
+
+class LoggedQuestion(NamedTuple):
+    """A question as the log keeps it.
+
+    Attributes:
+        key: The exact key of its answer.
+        partition: Where it may be found.
+        question: Its text.
+        vector: Its direction, half precision.
+        quarantined: Whether it must not be served any more.
+    """
+
+    key: str
+    partition: str
+    question: str
+    vector: Vector
+    quarantined: bool
 
 
 class QuestionIndex:

@@ -8,7 +8,7 @@ what the others appended since.
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from sqlalchemy import (
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
+from langchain_llmops.caching.semantic_index import LoggedQuestion
 from langchain_llmops.storage.engine import open_engine, storage_error
 
 if TYPE_CHECKING:
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Delete
 
-    from langchain_llmops.caching.vector_rows import Vector
 
-__all__ = ["LoggedQuestion", "QuestionLog"]
+__all__ = ["QuestionLog"]
 
 _SWEEP_EVERY: Final = 256
 _BATCH: Final = 500
@@ -65,24 +65,6 @@ _AFTER = (
     )
     .order_by(_QUESTIONS.c.seq)
 )
-
-
-class LoggedQuestion(NamedTuple):
-    """A question as the log keeps it.
-
-    Attributes:
-        key: The exact key of its answer.
-        partition: Where it may be found.
-        question: Its text.
-        vector: Its direction, half precision.
-        quarantined: Whether it must not be served any more.
-    """
-
-    key: str
-    partition: str
-    question: str
-    vector: Vector
-    quarantined: bool
 
 
 class QuestionLog:

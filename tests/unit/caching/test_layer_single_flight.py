@@ -90,7 +90,7 @@ def model(counting: Any, gates: Gates) -> Any:
                 yield chunk
 
     def make(*answers: Any, options: Any = None, **fields: Any) -> Any:
-        layer = CacheLayer(TieredCache(), **{"max_wait_s": 4, **(options or {})})
+        layer = CacheLayer(TieredCache(), **{"max_wait_s": 600, **(options or {})})
         made = GatedModel(*(answers or [ANSWER]), **fields)
         made._flights = layer._flights.table
         return with_layers(made, layer)

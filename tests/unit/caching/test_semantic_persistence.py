@@ -15,7 +15,8 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_llmops import SemanticCache, SQLiteTier, TieredCache
 from langchain_llmops.caching.base import CacheRequest
-from langchain_llmops.caching.semantic_log import LoggedQuestion, QuestionLog
+from langchain_llmops.caching.semantic_index import LoggedQuestion
+from langchain_llmops.caching.semantic_log import QuestionLog
 from langchain_llmops.errors import StorageError
 
 ASKED = "How do I sort a list of numbers in Python?"

@@ -60,7 +60,8 @@ class Shop:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    flights = SingleFlight(max_wait_s=4)
+    # Longer than a test may take: no test passes because a waiter lost patience.
+    flights = SingleFlight(max_wait_s=600)
     yield Shop(flights)
     assert len(flights.table) == 0
 
@@ -263,6 +264,28 @@ def test_the_waiters_of_a_closed_loop_are_passed_over(shop: Shop):
     lost._log_destroy_pending = False  # type: ignore[attr-defined]  # lost on purpose
     del lost
     gc.collect()
+
+
+def test_what_was_committed_since_the_look_in_the_cache_is_looked_for(shop: Shop):
+    since = shop.flights.landings
+    with shop.flights.seat("key", since=since) as seat:
+        assert not seat.look_again
+        seat.end(committed=True)
+    with shop.flights.seat("key", since=since) as late:
+        assert late.look_again
+    with shop.flights.seat("key", since=shop.flights.landings) as early:
+        assert not early.look_again
+
+
+async def test_who_inherits_the_lead_looks_in_the_cache_first(shop: Shop):
+    async def follow() -> bool:
+        async with shop.flights.seat("key") as seat:
+            return seat.look_again
+
+    async with shop.flights.seat("key"):
+        follower = asyncio.create_task(follow())
+        await turns()
+    assert await follower
 
 
 def test_a_call_without_a_key_shares_with_nobody(shop: Shop):
