@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 os.environ.pop("OPENAI_API_KEY", None)
 os.environ.pop("LANGSMITH_API_KEY", None)
 os.environ["LANGSMITH_TRACING"] = "false"
+
+# A background job of a shell ignores Ctrl-C, and so would every process it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The price data reads its own version from disk on first use, once in a process.
 default_prices()

@@ -17,13 +17,20 @@ if TYPE_CHECKING:
         CachedEmbeddings,
         EmbeddingStats,
     )
+    from langchain_llmops.caching.flight_lease import FlightLease
     from langchain_llmops.caching.hot import HotQuestion
     from langchain_llmops.caching.invalidation import CachedAnswer, Invalidation
     from langchain_llmops.caching.layer import CacheLayer
     from langchain_llmops.caching.memory_tier import MemoryTier
+    from langchain_llmops.caching.redis_lease import RedisLease
     from langchain_llmops.caching.redis_tier import RedisTier
     from langchain_llmops.caching.scope import cache_scope
     from langchain_llmops.caching.semantic import SemanticCache
+    from langchain_llmops.caching.semantic_calibration import Calibration
+    from langchain_llmops.caching.semantic_judge import Verifier
+    from langchain_llmops.caching.semantic_review import ShadowHit
+    from langchain_llmops.caching.semantic_stats import SemanticStats
+    from langchain_llmops.caching.sqlite_lease import SQLiteLease
     from langchain_llmops.caching.sqlite_tier import SQLiteTier
     from langchain_llmops.caching.stats import CacheStats
     from langchain_llmops.caching.tier import Entry, Tier
@@ -39,16 +46,23 @@ __all__ = (
     "CacheStats",
     "CachedAnswer",
     "CachedEmbeddings",
+    "Calibration",
     "EmbeddingStats",
     "Entry",
+    "FlightLease",
     "HotQuestion",
     "Invalidation",
     "MemoryTier",
+    "RedisLease",
     "RedisTier",
+    "SQLiteLease",
     "SQLiteTier",
     "SemanticCache",
+    "SemanticStats",
+    "ShadowHit",
     "Tier",
     "TieredCache",
+    "Verifier",
     "WarmReport",
     "cache_scope",
 )
@@ -67,6 +81,13 @@ _MODULES = {
     "stats": ("CacheStats",),
     "tier": ("Entry", "Tier"),
     "tiered": ("TieredCache",),
+    "flight_lease": ("FlightLease",),
+    "redis_lease": ("RedisLease",),
+    "sqlite_lease": ("SQLiteLease",),
+    "semantic_calibration": ("Calibration",),
+    "semantic_stats": ("SemanticStats",),
+    "semantic_review": ("ShadowHit",),
+    "semantic_judge": ("Verifier",),
     "warming": ("WarmReport",),
 }
 

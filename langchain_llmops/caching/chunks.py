@@ -42,6 +42,11 @@ class ChunkCollector:
         self._messages: list[BaseMessageChunk] = []
         self._metadata: dict[str, Any] = {}
 
+    @property
+    def started(self) -> bool:
+        """Whether a chunk was handed on."""
+        return bool(self._messages)
+
     def add(self, chunk: ChatGenerationChunk) -> None:
         """Note a chunk before it is handed on."""
         self._messages.append(chunk.message)

@@ -6,7 +6,7 @@ import logging
 import warnings
 from contextlib import aclosing, closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 
 from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,7 @@ from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.models.base import ModelLayer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
@@ -59,6 +59,10 @@ class CacheLayer(ModelLayer):
     others call the model at once. A synchronous call on a thread whose event loop runs
     never waits. Followers of a stream get nothing before its end. Calls that bypass the
     cache or store nothing share with nobody.
+
+    An answer past its `soft_ttl` is served to all but one of those who ask: that one
+    asks the model, and what it gets is remembered. Where the model fails before the
+    first chunk, an answer within `stale_if_error` takes the place of the error.
 
     Switches of one call: see `langchain_llmops.caching.keys`. The layer turns off the
     `cache` of the model itself, which would store hits once more. Safe across threads
@@ -117,6 +121,13 @@ class CacheLayer(ModelLayer):
         self._store_if = store_if
         leases = None if lease is None else LeaseKeeper(lease, max_wait_s=max_wait_s)
         self._flights = SingleFlight(max_wait_s=max_wait_s, leases=leases)
+        # What `stale_if_error` keeps; not every cache keeps something.
+        self._fallback: Callable[[CacheRequest], CacheHit | None] | None = getattr(
+            cache, "fallback", None
+        )
+        self._afallback: Callable[[CacheRequest], Awaitable[CacheHit | None]] | None = (
+            getattr(cache, "afallback", None)
+        )
         self._told: set[str] = set()
 
     def attach(self, model: BaseChatModel) -> Mapping[str, Any]:
@@ -135,15 +146,21 @@ class CacheLayer(ModelLayer):
         if request is None:
             return handler(call)
         since = self._flights.landings
-        hit = self._cache.get(request) if request.read else None
+        hit, stale = self._look(request)
         if hit is not None:
             return ChatResult(generations=_answers(hit, call))
         with self._flights.seat(self._flight(request), since=since) as seat:
             hit = self._cache.get(_exact(request)) if seat.look_again else None
-            if hit is not None:
+            if _serves(hit, stale):
                 seat.end(committed=True)
                 return ChatResult(generations=_answers(hit, call))
-            result = handler(call)
+            try:
+                result = handler(call)
+            except Exception:
+                spare = self._spare(request, stale)
+                if spare is None:
+                    raise
+                return ChatResult(generations=_answers(spare, call))
             self._commit(request, _complete(result), seat)
         return result
 
@@ -153,15 +170,21 @@ class CacheLayer(ModelLayer):
         if request is None:
             return await handler(call)
         since = self._flights.landings
-        hit = await self._cache.aget(request) if request.read else None
+        hit, stale = await self._alook(request)
         if hit is not None:
             return ChatResult(generations=_answers(hit, call))
         async with self._flights.seat(self._flight(request), since=since) as seat:
             hit = await self._cache.aget(_exact(request)) if seat.look_again else None
-            if hit is not None:
+            if _serves(hit, stale):
                 seat.end(committed=True)
                 return ChatResult(generations=_answers(hit, call))
-            result = await handler(call)
+            try:
+                result = await handler(call)
+            except Exception:
+                spare = await self._aspare(request, stale)
+                if spare is None:
+                    raise
+                return ChatResult(generations=_answers(spare, call))
             await self._acommit(request, _complete(result), seat)
         return result
 
@@ -169,62 +192,105 @@ class CacheLayer(ModelLayer):
         self, call: ModelCall, handler: StreamHandler
     ) -> Iterator[ChatGenerationChunk]:
         """Replay from the cache in chunks, or stream and remember a clean end."""
-        request = None if asks_for_several(call) else self._request(call)
+        request = self._request(call, streams=True)
         if request is None:
             yield from handler(call)
             return
         since = self._flights.landings
-        hit = self._cache.get(request) if request.read else None
+        hit, stale = self._look(request)
         if hit is None:
             with self._flights.seat(self._flight(request), since=since) as seat:
                 hit = self._cache.get(_exact(request)) if seat.look_again else None
-                if hit is not None:
+                if _serves(hit, stale):
                     seat.end(committed=True)
                 else:
                     collector = ChunkCollector()
-                    with closing(handler(call)) as chunks:
-                        for chunk in chunks:
-                            collector.add(chunk)
-                            yield chunk
-                    # Reached only when the stream ended by itself.
-                    self._commit(request, collector.generations(), seat)
+                    try:
+                        with closing(handler(call)) as chunks:
+                            for chunk in chunks:
+                                collector.add(chunk)
+                                yield chunk
+                    except Exception:
+                        hit = self._spare(request, stale)
+                        if hit is None or collector.started:
+                            raise
+                    else:
+                        # Reached only when the stream ended by itself.
+                        hit = None
+                        self._commit(request, collector.generations(), seat)
         if hit is not None:
             yield from replayed_chunks(_answers(hit, call)[0])
 
-    async def astream(
+    async def astream(  # noqa: C901 - one generator: each hop costs per chunk
         self, call: ModelCall, handler: AstreamHandler
     ) -> AsyncIterator[ChatGenerationChunk]:
         """Stream as `stream` does, on an event loop."""
-        request = None if asks_for_several(call) else self._request(call)
+        request = self._request(call, streams=True)
+        if request is None:
+            async with aclosing(handler(call)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
         since = self._flights.landings
-        key = None if request is None else self._flight(request)
-        hit = await self._cache.aget(request) if request and request.read else None
+        hit, stale = await self._alook(request)
         if hit is None:
-            async with self._flights.seat(key, since=since) as seat:
-                if request is not None and seat.look_again:
+            async with self._flights.seat(self._flight(request), since=since) as seat:
+                if seat.look_again:
                     hit = await self._cache.aget(_exact(request))
-                if hit is not None:
+                if _serves(hit, stale):
                     seat.end(committed=True)
                 else:
                     collector = ChunkCollector()
-                    async with aclosing(handler(call)) as chunks:
-                        async for chunk in chunks:
-                            collector.add(chunk)
-                            yield chunk
-                    # Reached only when the stream ended by itself.
-                    if request is not None:
+                    try:
+                        async with aclosing(handler(call)) as chunks:
+                            async for chunk in chunks:
+                                collector.add(chunk)
+                                yield chunk
+                    except Exception:
+                        hit = await self._aspare(request, stale)
+                        if hit is None or collector.started:
+                            raise
+                    else:
+                        # Reached only when the stream ended by itself.
+                        hit = None
                         await self._acommit(request, collector.generations(), seat)
         if hit is not None:
             for chunk in replayed_chunks(_answers(hit, call)[0]):
                 yield chunk
 
-    def _request(self, call: ModelCall) -> CacheRequest | None:
+    def _look(self, request: CacheRequest) -> tuple[CacheHit | None, CacheHit | None]:
+        """Return what to serve, and what to serve should the model fail."""
+        return _turns(self._cache.get(request) if request.read else None)
+
+    async def _alook(
+        self, request: CacheRequest
+    ) -> tuple[CacheHit | None, CacheHit | None]:
+        return _turns(await self._cache.aget(request) if request.read else None)
+
+    def _request(
+        self, call: ModelCall, *, streams: bool = False
+    ) -> CacheRequest | None:
+        if streams and asks_for_several(call):
+            return None  # a stream carries one answer
         try:
             return request_from_call(call)
         except NotCanonicalError as error:
             name = type(call.model).__name__
             self._tell("key", f"calls of {name} are not cached: {error}")
             return None
+
+    def _spare(self, request: CacheRequest, stale: CacheHit | None) -> CacheHit | None:
+        """Return what to serve instead of the model's error, if there is something."""
+        if stale is not None or self._fallback is None or not request.read:
+            return stale
+        return self._fallback(request)
+
+    async def _aspare(
+        self, request: CacheRequest, stale: CacheHit | None
+    ) -> CacheHit | None:
+        if stale is not None or self._afallback is None or not request.read:
+            return stale
+        return await self._afallback(request)
 
     def _flight(self, request: CacheRequest) -> str | None:
         """Return the key of the flight that a call shares, if it shares one."""
@@ -264,6 +330,19 @@ class CacheLayer(ModelLayer):
         if what not in self._told:
             self._told.add(what)
             logger.warning(problem)
+
+
+def _turns(hit: CacheHit | None) -> tuple[CacheHit | None, CacheHit | None]:
+    """Tell an answer to serve from one that the caller is to refresh.
+
+    Of all who find a stale answer one is told to refresh it: that one asks the model.
+    """
+    return (None, hit) if hit is not None and hit.refresh else (hit, None)
+
+
+def _serves(hit: CacheHit | None, stale: CacheHit | None) -> TypeGuard[CacheHit]:
+    """Return whether a second look ends the matter: who refreshes wants a fresh one."""
+    return hit is not None and not (hit.stale and stale is not None)
 
 
 def _exact(request: CacheRequest) -> CacheRequest:

@@ -152,13 +152,13 @@ class SemanticCache(RequestCache):
         if vector is None:
             return None
         matches = self._index.search(request.partition, vector, self._floor)
+        options: dict[str, Any] = {"kind": "semantic", "max_age_s": request.max_age_s}
         for match in self._accepted(request, question, matches):
-            hit = self._tier.fetch(
-                match.key, kind="semantic", similarity=match.similarity
-            )
+            hit = self._tier.fetch(match.key, similarity=match.similarity, **options)
             if hit is not None:
                 return self._given(question, match, hit)
-            self._index.missing(match.key)
+            if request.max_age_s is None:  # else it may only be too old for this one
+                self._index.missing(match.key)
         self._counter.add("misses")
         return None
 
@@ -174,13 +174,14 @@ class SemanticCache(RequestCache):
         if vector is None:
             return None
         matches = await self._asearch(request.partition, vector)
+        options: dict[str, Any] = {"kind": "semantic", "max_age_s": request.max_age_s}
         for match in self._accepted(request, question, matches):
-            hit = await self._tier.afetch(
-                match.key, kind="semantic", similarity=match.similarity
-            )
+            near = match.similarity
+            hit = await self._tier.afetch(match.key, similarity=near, **options)
             if hit is not None:
                 return self._given(question, match, hit)
-            await self._off_loop(self._index.missing, match.key)
+            if request.max_age_s is None:
+                await self._off_loop(self._index.missing, match.key)
         self._counter.add("misses")
         return None
 
@@ -255,17 +256,19 @@ class SemanticCache(RequestCache):
         """Say whether a hit was right; a wrong one is quarantined.
 
         A quarantined question is never served to another one again, in any process that
-        shares the file; its own exact request still hits. Feedback also makes labelled
-        pairs: see `labels`.
+        shares the file; its own exact request still hits, unless the wrong hit was an
+        exact one. Feedback also makes labelled pairs: see `labels`.
 
         Args:
             hit_id: `response_metadata["cache"]["hit_id"]` of the answer.
             correct: Whether the answer fitted the question.
         """
-        self._review.label(hit_id, correct=correct)
+        near = self._review.label(hit_id, correct=correct)
         self._counter.add("confirmed" if correct else "quarantined")
         if not correct:
             self._index.quarantine(hit_id)
+            if not near and isinstance(self._tier, TieredCache):
+                self._tier.feedback(hit_id, correct=False)
 
     async def afeedback(self, hit_id: str, *, correct: bool) -> None:
         """Say it as `feedback` does; never blocks the event loop."""

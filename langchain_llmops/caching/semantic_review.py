@@ -64,12 +64,13 @@ class HitReview:
         with self._lock:
             self._hits.put(hit_id, (question, stored))
 
-    def label(self, hit_id: str, *, correct: bool) -> None:
-        """Turn feedback on a remembered hit into a labelled pair."""
+    def label(self, hit_id: str, *, correct: bool) -> bool:
+        """Make a labelled pair of feedback on a hit; `False` if it is unknown."""
         with self._lock:
             pair = self._hits.get(hit_id)
             if pair is not None:
                 self._labels.put(" ".join(pair), (*pair, correct))
+            return pair is not None
 
     def labels(self) -> list[tuple[str, str, bool]]:
         """Return the labelled pairs, oldest first."""

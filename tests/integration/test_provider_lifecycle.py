@@ -211,11 +211,14 @@ def test_serve_runs_until_interrupted():
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     ) as process:
-        url = process.stdout.readline().strip()
-        assert httpx.get(f"{url}/models").status_code == 200
-        process.send_signal(2)
-        assert process.stdout.readline() == "stopped\n"
-        assert process.wait(5) == 0
+        try:
+            url = process.stdout.readline().strip()
+            assert httpx.get(f"{url}/models").status_code == 200
+            process.send_signal(2)
+            assert process.communicate(timeout=20)[0] == "stopped\n"
+            assert process.returncode == 0
+        finally:
+            process.kill()
 
 
 def test_serve_says_when_it_is_ready():

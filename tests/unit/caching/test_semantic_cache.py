@@ -5,6 +5,7 @@ import logging
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -250,6 +251,22 @@ def test_a_wrong_hit_is_quarantined_but_its_own_request_still_hits(words, call):
     assert call(cache, "get", asks(ALIKE)) is None
     assert cache.labels() == [(ALIKE, ASKED, False)]
     assert cache.stats().quarantined == 1
+
+
+def test_a_wrong_exact_hit_is_removed(words, call):
+    cache = SemanticCache(words)
+    call(cache, "put", asks(ASKED), answers())
+    hit_id = call(cache, "get", asks(ASKED)).mark["hit_id"]
+    call(cache, "feedback", hit_id, correct=False)
+    assert call(cache, "get", asks(ASKED)) is None
+
+
+def test_an_answer_too_old_for_one_caller_stays_for_the_others(words, call, clock):
+    cache = SemanticCache(words, tier=TieredCache(clock=clock))
+    call(cache, "put", asks(ASKED), answers())
+    clock.now += 60
+    assert call(cache, "get", replace(asks(ALIKE), max_age_s=30.0)) is None
+    assert call(cache, "get", asks(ALIKE)).mark["kind"] == "semantic"
 
 
 def test_a_confirmed_hit_stays_and_becomes_a_label(words, call):
