@@ -19,7 +19,7 @@ Each cell ran twice against the same provider, bare and in a layer that passes
 everything through: same output or error, same run tree (names, types, order, parents,
 tokens), each run closed, and one pass through the layer per LLM run. The ChatOpenAI
 columns talk HTTP to the local provider. A ✓ with the name of an error: both raise it
-(a ChatOpenAI cannot be pickled, a fake has no tools). An empty cell does not exist: a
+(a ChatOpenAI cannot be pickled, a fake has no tools). An empty cell: a
 fake in memory has no connection to lose. An `ainvoke` that is cancelled
 leaves its run open in LangChain itself; the layer does learn of it.
 """

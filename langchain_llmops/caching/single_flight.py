@@ -26,6 +26,15 @@ class SingleFlight:
     """Hand out seats: who has one may go on, because it is its turn.
 
     ```python
+    from langchain_llmops.caching.single_flight import SingleFlight
+
+    flights, cache, key = SingleFlight(), {}, "question"
+
+
+    def call_the_model():
+        return "answer"
+
+
     since = flights.landings
     answer = cache.get(key)
     if answer is None:
@@ -34,8 +43,9 @@ class SingleFlight:
                 answer = cache.get(key)
             if answer is None:
                 answer = call_the_model()
-                cache.put(key, answer)
+                cache[key] = answer
             seat.end(committed=True)
+    assert cache == {"question": "answer"}
     ```
 
     A seat that is left before its `end` (an error, a cancellation, a stream nobody

@@ -51,7 +51,8 @@ class FaissStore(VectorStore):
 
     Example:
         ```python
-                from langchain_core.embeddings import DeterministicFakeEmbedding
+        from langchain_core.documents import Document
+        from langchain_core.embeddings import DeterministicFakeEmbedding
 
         from langchain_llmops import FaissStore
 
