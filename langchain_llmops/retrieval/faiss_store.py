@@ -53,7 +53,6 @@ class FaissStore(VectorStore):
         ```python
         from langchain_core.documents import Document
         from langchain_core.embeddings import DeterministicFakeEmbedding
-
         from langchain_llmops import FaissStore
 
         store = FaissStore(DeterministicFakeEmbedding(size=64))
