@@ -15,11 +15,11 @@ if TYPE_CHECKING:
         ModelLayer,
         StreamHandler,
     )
-    from langchain_llmops.models.client_retries import (
+    from langchain_llmops.models.layers import with_layers
+    from langchain_llmops.models.retries import (
         client_retries,
         without_client_retries,
     )
-    from langchain_llmops.models.layers import with_layers
 
 __all__ = (
     "AgenerateHandler",
@@ -42,7 +42,7 @@ _MODULES = {
         "ModelLayer",
         "StreamHandler",
     ),
-    "client_retries": ("client_retries", "without_client_retries"),
+    "retries": ("client_retries", "without_client_retries"),
     "layers": ("with_layers",),
 }
 

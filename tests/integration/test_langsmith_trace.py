@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from langchain_core.output_parsers import StrOutputParser
@@ -132,3 +136,26 @@ def test_the_production_chain_looks_like_the_one_it_replaces(
     assert message["usage_metadata"]["total_tokens"] == 0
     assert costs.report().cache_hits == 1
     assert len(provider.invoice) == 2
+
+
+def test_a_demo_run_shows_up_as_its_chains(recorder, tmp_path):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("llmops"), "demo", "--limit", "3"],
+        env=os.environ
+        | {
+            "LANGSMITH_TRACING": "true",
+            "LANGSMITH_ENDPOINT": f"http://127.0.0.1:{recorder.server_port}",
+            "LANGSMITH_API_KEY": "x",
+            "LANGSMITH_PROJECT": "llmops-demo",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tree = recorder.tree()
+    assert [row for row in tree if row[0] == 0 and row[2] == "chain"]
+    assert sum(name == "ChatOpenAI" for _, name, _ in tree) == 6
+    assert all(run.get("end_time") for run in recorder.runs.values())

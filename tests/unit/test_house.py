@@ -16,6 +16,7 @@ import langchain_llmops
 PACKAGE = Path(langchain_llmops.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted(Path(__file__).parents[1].rglob("*.py"))
+FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 MAX_SOURCE_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 400, 500, 70
 HEAVY = ("langchain_core", "langchain_openai", "faiss", "numpy", "pydantic", "aiohttp")
 
@@ -51,6 +52,14 @@ def test_each_public_name_lives_in_a_folder_that_exports_it():
         assert name in home.__all__
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_exported_name_is_the_name_of_a_module_beside_it(folder):
+    # Whoever imports the module first would get it instead of what it exports.
+    home = importlib.import_module(f"langchain_llmops.{folder}")
+    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")}
+    assert not modules & set(getattr(home, "__all__", ()))
+
+
 def test_importing_the_package_loads_nothing_heavy():
     loaded = run(
         "import sys, langchain_llmops\n"
@@ -60,8 +69,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_importing_every_folder_loads_no_langchain():
-    folders = [p.parent.name for p in PACKAGE.glob("*/__init__.py")]
-    code = "import sys\n" + "\n".join(f"import langchain_llmops.{f}" for f in folders)
+    code = "import sys\n" + "\n".join(f"import langchain_llmops.{f}" for f in FOLDERS)
     loaded = run(f"{code}\nprint([m for m in {HEAVY!r} if m in sys.modules])")
     assert loaded == "[]"
 
