@@ -183,7 +183,10 @@ def test_an_event_loop_takes_its_connections_with_it(tier: RedisTier, raw: Any):
         asyncio.run(traffic())
     assert len(tier._clients._sessions) == 1
     gc.collect()  # an open connection would warn here, and warnings are errors
-    assert connections(raw) == before
+    deadline = time.monotonic() + 10  # the server learns of a closed one in its time
+    while connections(raw) > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert connections(raw) <= before
 
 
 async def test_closing_and_dropping_a_tier_ends_its_connections(
@@ -219,7 +222,10 @@ def test_a_tier_that_ends_with_its_loop_leaves_nothing_open(
             tier.close()
         del tier
     gc.collect()  # an open connection would warn here, and warnings are errors
-    assert connections(raw) == before
+    deadline = time.monotonic() + 10  # the server learns of a closed one in its time
+    while connections(raw) > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert connections(raw) <= before
     assert not caplog.records
 
 
