@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from _harness import compare, machine, publish, table
 
-from langchain_llmops.caching.vector_index import VectorIndex
+from langchain_llmops.caching.semantic.vector_index import VectorIndex
 
 WIDTH = 384
 SIZES = (1_000, 10_000, 100_000)

@@ -19,7 +19,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_llmops import SemanticCache
 from langchain_llmops._lazy import require
-from langchain_llmops.caching.guards import conflict
+from langchain_llmops.caching.semantic.guards import conflict
 
 TARGETS = (0.80, 0.85, 0.90)
 SPLITS = 5

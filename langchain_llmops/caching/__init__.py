@@ -13,28 +13,28 @@ if TYPE_CHECKING:
         CacheHit,
         CacheRequest,
     )
-    from langchain_llmops.caching.cached_embeddings import (
+    from langchain_llmops.caching.embeddings.cached_embeddings import (
         CachedEmbeddings,
         EmbeddingStats,
     )
-    from langchain_llmops.caching.flight_lease import FlightLease
+    from langchain_llmops.caching.flight.lease import FlightLease
+    from langchain_llmops.caching.flight.redis_lease import RedisLease
+    from langchain_llmops.caching.flight.sqlite_lease import SQLiteLease
     from langchain_llmops.caching.hot import HotQuestion
     from langchain_llmops.caching.invalidation import CachedAnswer, Invalidation
     from langchain_llmops.caching.layer import CacheLayer
-    from langchain_llmops.caching.memory_tier import MemoryTier
-    from langchain_llmops.caching.redis_lease import RedisLease
-    from langchain_llmops.caching.redis_tier import RedisTier
-    from langchain_llmops.caching.scope import cache_scope
-    from langchain_llmops.caching.semantic import SemanticCache
-    from langchain_llmops.caching.semantic_calibration import Calibration
-    from langchain_llmops.caching.semantic_judge import Verifier
-    from langchain_llmops.caching.semantic_review import ShadowHit
-    from langchain_llmops.caching.semantic_stats import SemanticStats
-    from langchain_llmops.caching.sqlite_lease import SQLiteLease
-    from langchain_llmops.caching.sqlite_tier import SQLiteTier
+    from langchain_llmops.caching.requests.scope import cache_scope
+    from langchain_llmops.caching.semantic.cache import SemanticCache
+    from langchain_llmops.caching.semantic.calibration import Calibration
+    from langchain_llmops.caching.semantic.judge import Verifier
+    from langchain_llmops.caching.semantic.review import ShadowHit
+    from langchain_llmops.caching.semantic.stats import SemanticStats
     from langchain_llmops.caching.stats import CacheStats
-    from langchain_llmops.caching.tier import Entry, Tier
     from langchain_llmops.caching.tiered import TieredCache
+    from langchain_llmops.caching.tiers.base import Entry, Tier
+    from langchain_llmops.caching.tiers.memory import MemoryTier
+    from langchain_llmops.caching.tiers.redis import RedisTier
+    from langchain_llmops.caching.tiers.sqlite import SQLiteTier
     from langchain_llmops.caching.warming import WarmReport
 
 __all__ = (
@@ -69,25 +69,25 @@ __all__ = (
 
 _MODULES = {
     "base": ("AnswerCache", "AnswerStore", "CacheHit", "CacheRequest"),
-    "cached_embeddings": ("CachedEmbeddings", "EmbeddingStats"),
+    "embeddings.cached_embeddings": ("CachedEmbeddings", "EmbeddingStats"),
     "hot": ("HotQuestion",),
     "invalidation": ("CachedAnswer", "Invalidation"),
     "layer": ("CacheLayer",),
-    "memory_tier": ("MemoryTier",),
-    "redis_tier": ("RedisTier",),
-    "scope": ("cache_scope",),
-    "semantic": ("SemanticCache",),
-    "sqlite_tier": ("SQLiteTier",),
+    "tiers.memory": ("MemoryTier",),
+    "tiers.redis": ("RedisTier",),
+    "requests.scope": ("cache_scope",),
+    "semantic.cache": ("SemanticCache",),
+    "tiers.sqlite": ("SQLiteTier",),
     "stats": ("CacheStats",),
-    "tier": ("Entry", "Tier"),
+    "tiers.base": ("Entry", "Tier"),
     "tiered": ("TieredCache",),
-    "flight_lease": ("FlightLease",),
-    "redis_lease": ("RedisLease",),
-    "sqlite_lease": ("SQLiteLease",),
-    "semantic_calibration": ("Calibration",),
-    "semantic_stats": ("SemanticStats",),
-    "semantic_review": ("ShadowHit",),
-    "semantic_judge": ("Verifier",),
+    "flight.lease": ("FlightLease",),
+    "flight.redis_lease": ("RedisLease",),
+    "flight.sqlite_lease": ("SQLiteLease",),
+    "semantic.calibration": ("Calibration",),
+    "semantic.stats": ("SemanticStats",),
+    "semantic.review": ("ShadowHit",),
+    "semantic.judge": ("Verifier",),
     "warming": ("WarmReport",),
 }
 

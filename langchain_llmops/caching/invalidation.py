@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_llmops.caching.canonical import canonical_json
-from langchain_llmops.caching.codec import CodecError, decode
-from langchain_llmops.caching.epochs import EVERYTHING
-from langchain_llmops.caching.managed_tier import ManagedTier, ScannableTier
-from langchain_llmops.caching.scope import tag_names
+from langchain_llmops.caching.requests.canonical import canonical_json
+from langchain_llmops.caching.requests.scope import tag_names
 from langchain_llmops.caching.tags import scope_name, split_names, tag_name
+from langchain_llmops.caching.tiers.epochs import EVERYTHING
+from langchain_llmops.caching.tiers.managed import ManagedTier, ScannableTier
+from langchain_llmops.caching.values.codec import CodecError, decode
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:

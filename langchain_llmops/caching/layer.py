@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, ValidationError
 
-from langchain_llmops.caching.canonical import NotCanonicalError
-from langchain_llmops.caching.chunks import ChunkCollector, replayed_chunks
-from langchain_llmops.caching.flight_lease import LeaseKeeper
-from langchain_llmops.caching.keys import asks_for_several, request_from_call
-from langchain_llmops.caching.single_flight import SingleFlight
+from langchain_llmops.caching.flight.lease import LeaseKeeper
+from langchain_llmops.caching.flight.single_flight import SingleFlight
+from langchain_llmops.caching.requests.canonical import NotCanonicalError
+from langchain_llmops.caching.requests.keys import asks_for_several, request_from_call
+from langchain_llmops.caching.values.chunks import ChunkCollector, replayed_chunks
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.models.base import ModelLayer
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
     from langchain_llmops.caching.base import AnswerCache, CacheHit, CacheRequest
-    from langchain_llmops.caching.flight_lease import FlightLease
-    from langchain_llmops.caching.single_flight import Seat
+    from langchain_llmops.caching.flight.lease import FlightLease
+    from langchain_llmops.caching.flight.single_flight import Seat
     from langchain_llmops.models.base import (
         AgenerateHandler,
         AstreamHandler,
@@ -64,10 +64,10 @@ class CacheLayer(ModelLayer):
     asks the model, and what it gets is remembered. Where the model fails before the
     first chunk, an answer within `stale_if_error` takes the place of the error.
 
-    Switches of one call: see `langchain_llmops.caching.keys`. The layer turns off the
-    `cache` of the model itself, which would store hits once more. Safe across threads
-    and event loops. Calls share through one layer object: keep it, as you keep the
-    cache.
+    Switches of one call: see `langchain_llmops.caching.requests.keys`. The layer turns
+    off the `cache` of the model itself, which would store hits once more. Safe across
+    threads and event loops. Calls share through one layer object: keep it, as you keep
+    the cache.
 
     Args:
         cache: A `TieredCache` or `SemanticCache`.

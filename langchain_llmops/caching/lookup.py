@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_llmops.caching.codec import CodecError, decode
-from langchain_llmops.caching.epochs import EVERYTHING
 from langchain_llmops.caching.freshness import judge
+from langchain_llmops.caching.tiers.epochs import EVERYTHING
+from langchain_llmops.caching.values.codec import CodecError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_llmops.caching.codec import StoredAnswer
     from langchain_llmops.caching.freshness import Verdict
-    from langchain_llmops.caching.managed_tier import ManagedTier
     from langchain_llmops.caching.stats import CacheCounter
     from langchain_llmops.caching.tags import TagBook
-    from langchain_llmops.caching.tier import Entry
+    from langchain_llmops.caching.tiers.base import Entry
+    from langchain_llmops.caching.tiers.managed import ManagedTier
+    from langchain_llmops.caching.values.codec import StoredAnswer
 
 __all__ = ["Found", "Lookup"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmops.caching.hot import HotQuestions
-from langchain_llmops.caching.request_cache import RequestCache
+from langchain_llmops.caching.requests.request_cache import RequestCache
 from langchain_llmops.caching.stats import CacheCounter
 from langchain_llmops.caching.warming import warm_config, warm_report
 

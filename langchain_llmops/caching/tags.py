@@ -5,14 +5,14 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from langchain_llmops.caching.epochs import EVERYTHING
+from langchain_llmops.caching.tiers.epochs import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_llmops.caching.base import CacheRequest
-    from langchain_llmops.caching.epochs import Epochs
-    from langchain_llmops.caching.managed_tier import ManagedTier
+    from langchain_llmops.caching.tiers.epochs import Epochs
+    from langchain_llmops.caching.tiers.managed import ManagedTier
 
 __all__ = ["TagBook", "epoch_names", "scope_name", "split_names", "tag_name"]
 

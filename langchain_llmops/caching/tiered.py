@@ -9,15 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from langchain_llmops.caching.answers import replay
 from langchain_llmops.caching.freshness import Freshness
 from langchain_llmops.caching.invalidation import Invalidator
 from langchain_llmops.caching.lookup import Lookup
-from langchain_llmops.caching.managed_tier import ManagedTier
-from langchain_llmops.caching.memory_tier import MemoryTier
 from langchain_llmops.caching.operations import CacheOperations
 from langchain_llmops.caching.refreshes import Refreshes
 from langchain_llmops.caching.tags import TagBook, epoch_names
+from langchain_llmops.caching.tiers.managed import ManagedTier
+from langchain_llmops.caching.tiers.memory import MemoryTier
+from langchain_llmops.caching.values.answers import replay
 from langchain_llmops.caching.writing import AnswerWriter
 from langchain_llmops.errors import ConfigurationError, StorageError
 from langchain_llmops.pricing.prices import default_prices
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.base import CacheHit, CacheRequest
     from langchain_llmops.caching.lookup import Found
     from langchain_llmops.caching.stats import CacheStats
-    from langchain_llmops.caching.tier import Tier
+    from langchain_llmops.caching.tiers.base import Tier
     from langchain_llmops.pricing import Prices
     from langchain_llmops.types import CacheKind
 

@@ -6,10 +6,10 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_llmops.caching.answers import stored_answer
-from langchain_llmops.caching.codec import encode
-from langchain_llmops.caching.storable import is_storable
-from langchain_llmops.caching.tier import Entry
+from langchain_llmops.caching.tiers.base import Entry
+from langchain_llmops.caching.values.answers import stored_answer
+from langchain_llmops.caching.values.codec import encode
+from langchain_llmops.caching.values.storable import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -168,8 +168,8 @@ def file_stats(path: Path, *, now: float) -> FileStats:
     from contextlib import closing  # noqa: PLC0415
 
     from langchain_llmops.caching import SQLiteTier  # noqa: PLC0415
-    from langchain_llmops.caching.codec import CodecError, decode  # noqa: PLC0415
     from langchain_llmops.caching.tags import split_names  # noqa: PLC0415
+    from langchain_llmops.caching.values.codec import CodecError, decode  # noqa: PLC0415
 
     if not path.is_file():
         raise ConfigurationError(f"there is no cache file {str(path)!r}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_llmops.caching.redis_lease import RedisLease
+from langchain_llmops.caching.flight.redis_lease import RedisLease
 from langchain_llmops.testing import LocalProvider, SlowTokens
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ ASKER = """
     import asyncio, sys
     from langchain_openai import ChatOpenAI
     from langchain_llmops.caching import CacheLayer, RedisTier, SQLiteTier, TieredCache
-    from langchain_llmops.caching.redis_lease import RedisLease
-    from langchain_llmops.caching.sqlite_lease import SQLiteLease
+    from langchain_llmops.caching.flight.redis_lease import RedisLease
+    from langchain_llmops.caching.flight.sqlite_lease import SQLiteLease
     from langchain_llmops.models import with_layers
 
     provider, store, mode = sys.argv[1:]

@@ -18,7 +18,7 @@ from langchain_llmops.caching import (
     SQLiteTier,
     TieredCache,
 )
-from langchain_llmops.caching.epochs import LocalEpochs
+from langchain_llmops.caching.tiers.epochs import LocalEpochs
 from langchain_llmops.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_tiers_that_keep_no_epochs_still_have_tags(broken_tier: Any):
 
 
 def test_epochs_that_were_forgotten_never_come_back(monkeypatch: Any):
-    monkeypatch.setattr("langchain_llmops.caching.epochs._NAMES", 2)
+    monkeypatch.setattr("langchain_llmops.caching.tiers.epochs._NAMES", 2)
     epochs = LocalEpochs()
     first = epochs.epochs(["a", "b"])
     assert epochs.epochs(["a", "b"]) == first

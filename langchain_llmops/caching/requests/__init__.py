@@ -1,0 +1,1 @@
+"""What of a request decides its answer, and for whom."""

@@ -1,0 +1,1 @@
+"""What is kept of an answer, and which answers are kept at all."""
