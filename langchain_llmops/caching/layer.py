@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 from langchain_core.outputs import ChatResult
-from pydantic import BaseModel, ValidationError
 
+from langchain_llmops.caching.counter import CacheCounter
 from langchain_llmops.caching.flight.lease import LeaseKeeper
 from langchain_llmops.caching.flight.single_flight import SingleFlight
 from langchain_llmops.caching.requests.canonical import NotCanonicalError
 from langchain_llmops.caching.requests.keys import asks_for_several, request_from_call
+from langchain_llmops.caching.substitutes import Substitutes
 from langchain_llmops.caching.values.chunks import ChunkCollector, replayed_chunks
+from langchain_llmops.caching.values.results import complete_answers, hit_answers
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.models.base import ModelLayer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["CacheLayer"]
 
 logger = logging.getLogger(__name__)
+
+_NEGATIVE_TTL: Final = timedelta(seconds=10)
 
 
 class CacheLayer(ModelLayer):
@@ -64,6 +71,11 @@ class CacheLayer(ModelLayer):
     asks the model, and what it gets is remembered. Where the model fails before the
     first chunk, an answer within `stale_if_error` takes the place of the error.
 
+    A request that was refused for what it is gets the same error again for a moment,
+    without a model call: a copy with a note, remembered in this process only, until
+    `clear` or any `invalidate` of the cache. What the layer does is counted in
+    `cache.stats()`.
+
     Switches of one call: see `langchain_llmops.caching.requests.keys`. The layer turns
     off the `cache` of the model itself, which would store hits once more. Safe across
     threads and event loops. Calls share through one layer object: keep it, as you keep
@@ -80,10 +92,14 @@ class CacheLayer(ModelLayer):
             operations of that store.
         max_wait_s: Seconds that a call waits for another before it calls the model
             itself.
+        negative_ttl: How long an error that would come again is remembered: a prompt
+            that is too long, a request that the provider refuses as invalid; never a
+            rate limit, a timeout, bad credentials or a server error. `None` for none.
+        clock: Seconds that only go up, for `negative_ttl`.
 
     Raises:
         ConfigurationError: It is another kind of cache, `single_flight` is unknown, or
-            `max_wait_s` is not positive.
+            a time is not positive.
 
     Example:
         ```python
@@ -105,6 +121,8 @@ class CacheLayer(ModelLayer):
         store_if: Callable[[BaseMessage], bool] | None = None,
         lease: FlightLease | None = None,
         max_wait_s: float = 60.0,
+        negative_ttl: timedelta | None = _NEGATIVE_TTL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not all(hasattr(cache, name) for name in ("get", "aget", "put", "aput")):
             raise ConfigurationError(
@@ -119,15 +137,22 @@ class CacheLayer(ModelLayer):
         self._cache = cache
         self._collapse = single_flight
         self._store_if = store_if
-        leases = None if lease is None else LeaseKeeper(lease, max_wait_s=max_wait_s)
+        # The exact answers may lie behind a step over questions: there is what both
+        # remember of failures, and what they count.
+        exact = getattr(cache, "tier", cache)
+        self._counter: CacheCounter = getattr(exact, "counter", None) or CacheCounter()
+        self._substitutes = Substitutes(
+            cache,
+            failures=getattr(exact, "failures", None),
+            counter=self._counter,
+            negative_s=_seconds(negative_ttl),
+            clock=clock,
+        )
+        leases = None
+        if lease is not None:
+            failed = partial(self._counter.add, "lease_errors")
+            leases = LeaseKeeper(lease, max_wait_s=max_wait_s, on_error=failed)
         self._flights = SingleFlight(max_wait_s=max_wait_s, leases=leases)
-        # What `stale_if_error` keeps; not every cache keeps something.
-        self._fallback: Callable[[CacheRequest], CacheHit | None] | None = getattr(
-            cache, "fallback", None
-        )
-        self._afallback: Callable[[CacheRequest], Awaitable[CacheHit | None]] | None = (
-            getattr(cache, "afallback", None)
-        )
         self._told: set[str] = set()
 
     def attach(self, model: BaseChatModel) -> Mapping[str, Any]:
@@ -148,20 +173,20 @@ class CacheLayer(ModelLayer):
         since = self._flights.landings
         hit, stale = self._look(request)
         if hit is not None:
-            return ChatResult(generations=_answers(hit, call))
+            return ChatResult(generations=hit_answers(hit, call))
         with self._flights.seat(self._flight(request), since=since) as seat:
-            hit = self._cache.get(_exact(request)) if seat.look_again else None
-            if _serves(hit, stale):
-                seat.end(committed=True)
-                return ChatResult(generations=_answers(hit, call))
+            hit = self._cache.get(_again(request)) if seat.look_again else None
+            if self._serves(hit, seat):
+                return ChatResult(generations=hit_answers(hit, call))
             try:
-                result = handler(call)
+                with self._substitutes.failing(request):
+                    result = handler(call)
             except Exception:
-                spare = self._spare(request, stale)
+                spare = self._substitutes.spare(request, stale)
                 if spare is None:
                     raise
-                return ChatResult(generations=_answers(spare, call))
-            self._commit(request, _complete(result), seat)
+                return ChatResult(generations=hit_answers(spare, call))
+            self._commit(request, complete_answers(result), seat)
         return result
 
     async def agenerate(self, call: ModelCall, handler: AgenerateHandler) -> ChatResult:
@@ -172,20 +197,20 @@ class CacheLayer(ModelLayer):
         since = self._flights.landings
         hit, stale = await self._alook(request)
         if hit is not None:
-            return ChatResult(generations=_answers(hit, call))
+            return ChatResult(generations=hit_answers(hit, call))
         async with self._flights.seat(self._flight(request), since=since) as seat:
-            hit = await self._cache.aget(_exact(request)) if seat.look_again else None
-            if _serves(hit, stale):
-                seat.end(committed=True)
-                return ChatResult(generations=_answers(hit, call))
+            hit = await self._cache.aget(_again(request)) if seat.look_again else None
+            if self._serves(hit, seat):
+                return ChatResult(generations=hit_answers(hit, call))
             try:
-                result = await handler(call)
+                with self._substitutes.failing(request):
+                    result = await handler(call)
             except Exception:
-                spare = await self._aspare(request, stale)
+                spare = await self._substitutes.aspare(request, stale)
                 if spare is None:
                     raise
-                return ChatResult(generations=_answers(spare, call))
-            await self._acommit(request, _complete(result), seat)
+                return ChatResult(generations=hit_answers(spare, call))
+            await self._acommit(request, complete_answers(result), seat)
         return result
 
     def stream(
@@ -200,26 +225,29 @@ class CacheLayer(ModelLayer):
         hit, stale = self._look(request)
         if hit is None:
             with self._flights.seat(self._flight(request), since=since) as seat:
-                hit = self._cache.get(_exact(request)) if seat.look_again else None
-                if _serves(hit, stale):
-                    seat.end(committed=True)
-                else:
+                hit = self._cache.get(_again(request)) if seat.look_again else None
+                if not self._serves(hit, seat):
                     collector = ChunkCollector()
                     try:
-                        with closing(handler(call)) as chunks:
+                        with (
+                            self._substitutes.failing(request),
+                            closing(handler(call)) as chunks,
+                        ):
                             for chunk in chunks:
                                 collector.add(chunk)
                                 yield chunk
                     except Exception:
-                        hit = self._spare(request, stale)
-                        if hit is None or collector.started:
+                        if collector.started:
+                            raise
+                        hit = self._substitutes.spare(request, stale)
+                        if hit is None:
                             raise
                     else:
                         # Reached only when the stream ended by itself.
                         hit = None
                         self._commit(request, collector.generations(), seat)
         if hit is not None:
-            yield from replayed_chunks(_answers(hit, call)[0])
+            yield from replayed_chunks(hit_answers(hit, call)[0])
 
     async def astream(  # noqa: C901 - one generator: each hop costs per chunk
         self, call: ModelCall, handler: AstreamHandler
@@ -236,26 +264,27 @@ class CacheLayer(ModelLayer):
         if hit is None:
             async with self._flights.seat(self._flight(request), since=since) as seat:
                 if seat.look_again:
-                    hit = await self._cache.aget(_exact(request))
-                if _serves(hit, stale):
-                    seat.end(committed=True)
-                else:
+                    hit = await self._cache.aget(_again(request))
+                if not self._serves(hit, seat):
                     collector = ChunkCollector()
                     try:
-                        async with aclosing(handler(call)) as chunks:
-                            async for chunk in chunks:
-                                collector.add(chunk)
-                                yield chunk
+                        with self._substitutes.failing(request):
+                            async with aclosing(handler(call)) as chunks:
+                                async for chunk in chunks:
+                                    collector.add(chunk)
+                                    yield chunk
                     except Exception:
-                        hit = await self._aspare(request, stale)
-                        if hit is None or collector.started:
+                        if collector.started:
+                            raise
+                        hit = await self._substitutes.aspare(request, stale)
+                        if hit is None:
                             raise
                     else:
                         # Reached only when the stream ended by itself.
                         hit = None
                         await self._acommit(request, collector.generations(), seat)
         if hit is not None:
-            for chunk in replayed_chunks(_answers(hit, call)[0]):
+            for chunk in replayed_chunks(hit_answers(hit, call)[0]):
                 yield chunk
 
     def _look(self, request: CacheRequest) -> tuple[CacheHit | None, CacheHit | None]:
@@ -279,18 +308,14 @@ class CacheLayer(ModelLayer):
             self._tell("key", f"calls of {name} are not cached: {error}")
             return None
 
-    def _spare(self, request: CacheRequest, stale: CacheHit | None) -> CacheHit | None:
-        """Return what to serve instead of the model's error, if there is something."""
-        if stale is not None or self._fallback is None or not request.read:
-            return stale
-        return self._fallback(request)
-
-    async def _aspare(
-        self, request: CacheRequest, stale: CacheHit | None
-    ) -> CacheHit | None:
-        if stale is not None or self._afallback is None or not request.read:
-            return stale
-        return await self._afallback(request)
+    def _serves(self, hit: CacheHit | None, seat: Seat) -> TypeGuard[CacheHit]:
+        """Return whether a second look ends the matter: only a fresh answer does."""
+        if hit is not None and not hit.stale:
+            seat.end(committed=True)
+            return True
+        if seat.took_over:
+            self._counter.add("takeovers")
+        return False
 
     def _flight(self, request: CacheRequest) -> str | None:
         """Return the key of the flight that a call shares, if it shares one."""
@@ -305,20 +330,30 @@ class CacheLayer(ModelLayer):
     def _commit(
         self, request: CacheRequest, answers: list[ChatGeneration], seat: Seat
     ) -> None:
-        stores = request.store and self._wanted(answers)
+        stores = self._stores(request, answers)
         seat.end(committed=stores and self._cache.put(request, answers))
 
     async def _acommit(
         self, request: CacheRequest, answers: list[ChatGeneration], seat: Seat
     ) -> None:
-        stores = request.store and self._wanted(answers)
+        stores = self._stores(request, answers)
         seat.end(committed=stores and await self._cache.aput(request, answers))
 
-    def _wanted(self, answers: list[ChatGeneration]) -> bool:
-        if self._store_if is None:
-            return True
+    def _stores(self, request: CacheRequest, answers: list[ChatGeneration]) -> bool:
+        self._substitutes.answered(request)
+        if not request.store:
+            self._counter.skip("tool_error" if request.tool_failed else "no_store")
+            return False
+        wanted = self._store_if is None or self._wanted(answers, self._store_if)
+        if not wanted:
+            self._counter.skip("store_if")
+        return wanted
+
+    def _wanted(
+        self, answers: list[ChatGeneration], store_if: Callable[[BaseMessage], bool]
+    ) -> bool:
         try:
-            return all(self._store_if(answer.message) for answer in answers)
+            return all(store_if(answer.message) for answer in answers)
         except Exception as error:  # noqa: BLE001 - a paid answer is not lost to it
             problem = f"{type(error).__name__}: {error}"
             self._tell(
@@ -340,51 +375,16 @@ def _turns(hit: CacheHit | None) -> tuple[CacheHit | None, CacheHit | None]:
     return (None, hit) if hit is not None and hit.refresh else (hit, None)
 
 
-def _serves(hit: CacheHit | None, stale: CacheHit | None) -> TypeGuard[CacheHit]:
-    """Return whether a second look ends the matter: who refreshes wants a fresh one."""
-    return hit is not None and not (hit.stale and stale is not None)
-
-
-def _exact(request: CacheRequest) -> CacheRequest:
+def _again(request: CacheRequest) -> CacheRequest:
     """Return the request for a second look: its like was searched in the first."""
-    return replace(request, question=None)
+    return replace(request, question=None, again=True)
 
 
-def _complete(result: ChatResult) -> list[ChatGeneration]:
-    """Return the answers with what the provider said of all of them together.
-
-    Core adds it only after the layers; a hit has nowhere else to take it from.
-    """
-    return [
-        generation.model_copy(
-            update={
-                "message": generation.message.model_copy(
-                    update={
-                        "response_metadata": {
-                            **(result.llm_output or {}),
-                            **generation.message.response_metadata,
-                        }
-                    }
-                )
-            }
+def _seconds(negative_ttl: timedelta | None) -> float:
+    if negative_ttl is None:
+        return 0.0
+    if negative_ttl <= timedelta(0):
+        raise ConfigurationError(
+            f"negative_ttl={negative_ttl!r} must be positive; None remembers no error"
         )
-        for generation in result.generations
-    ]
-
-
-def _answers(hit: CacheHit, call: ModelCall) -> list[ChatGeneration]:
-    generations = cast("list[ChatGeneration]", hit.generations)
-    schema = call.kwargs.get("response_format")
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        for generation in generations:
-            _revive_parsed(generation.message.additional_kwargs, schema)
-    return generations
-
-
-def _revive_parsed(additional: dict[str, Any], schema: type[BaseModel]) -> None:
-    """Put the object back that the client parses structured output into."""
-    if isinstance(additional.get("parsed"), dict):
-        # What the schema refuses by now, it also refuses from the provider: the
-        # caller's parser says so.
-        with suppress(ValidationError):
-            additional["parsed"] = schema.model_validate(additional["parsed"])
+    return negative_ttl.total_seconds()

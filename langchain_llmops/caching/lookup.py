@@ -11,8 +11,8 @@ from langchain_llmops.caching.values.codec import CodecError, decode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_llmops.caching.counter import CacheCounter
     from langchain_llmops.caching.freshness import Verdict
-    from langchain_llmops.caching.stats import CacheCounter
     from langchain_llmops.caching.tags import TagBook
     from langchain_llmops.caching.tiers.base import Entry
     from langchain_llmops.caching.tiers.managed import ManagedTier
@@ -72,7 +72,7 @@ class Lookup:
             found = self._judged(tier, answer, now, max_age_s)
             if found is not None and found.verdict == "fresh":
                 for above in self._tiers[:depth]:
-                    above.set(key, entry, now)
+                    above.set(key, _copy(entry, answer), now)
                 return found
             best = _fresher(best, found)
         return best
@@ -97,7 +97,7 @@ class Lookup:
             found = self._judged(tier, answer, now, max_age_s)
             if found is not None and found.verdict == "fresh":
                 for above in self._tiers[:depth]:
-                    await above.aset(key, entry, now)
+                    await above.aset(key, _copy(entry, answer), now)
                 return found
             best = _fresher(best, found)
         return best
@@ -120,6 +120,11 @@ class Lookup:
             max_age_s=max_age_s,
         )
         return Found(answer, tier.name, verdict)
+
+
+def _copy(entry: Entry, answer: StoredAnswer) -> Entry:
+    """Return an entry with what it saves, which not every tier keeps."""
+    return entry._replace(usd=answer.usd, tokens=answer.total_tokens)
 
 
 def _decoded(tier: ManagedTier, entry: Entry) -> StoredAnswer | None:

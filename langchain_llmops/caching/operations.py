@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmops.caching.counter import CacheCounter
+from langchain_llmops.caching.failures import FailureMemory
 from langchain_llmops.caching.hot import HotQuestions
 from langchain_llmops.caching.requests.request_cache import RequestCache
-from langchain_llmops.caching.stats import CacheCounter
-from langchain_llmops.caching.warming import warm_config, warm_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +31,17 @@ class CacheOperations(RequestCache):
 
     Args:
         invalidator: Removes answers from all of its tiers.
+
+    Attributes:
+        counter: Where what is done with this cache is counted, by its layers too.
+        failures: What its layers remember of errors that would come again.
     """
 
     def __init__(self, invalidator: Invalidator) -> None:
         super().__init__()
         self._invalidator = invalidator
-        self._counter = CacheCounter()
+        self.counter = CacheCounter()
+        self.failures = FailureMemory()
         self._hot = HotQuestions()
 
     def invalidate(
@@ -69,6 +74,8 @@ class CacheOperations(RequestCache):
                 list its answers.
             StorageError: A tier failed: what should go may still be given.
         """
+        if not dry_run:
+            self.failures.clear()
         return self._invalidator.invalidate(
             tags=tags, namespace=namespace, predicate=predicate, dry_run=dry_run
         )
@@ -82,6 +89,8 @@ class CacheOperations(RequestCache):
         dry_run: bool = False,
     ) -> Invalidation:
         """Invalidate as `invalidate` does; never blocks the event loop."""
+        if not dry_run:
+            self.failures.clear()
         return await self._invalidator.ainvalidate(
             tags=tags, namespace=namespace, predicate=predicate, dry_run=dry_run
         )
@@ -101,13 +110,13 @@ class CacheOperations(RequestCache):
         """
         if not correct:
             self._invalidator.drop(hit_id)
-            self._counter.add("quarantined")
+            self.counter.add("quarantined")
 
     async def afeedback(self, hit_id: str, *, correct: bool) -> None:
         """Say it as `feedback` does; never blocks the event loop."""
         if not correct:
             await self._invalidator.adrop(hit_id)
-            self._counter.add("quarantined")
+            self.counter.add("quarantined")
 
     def hot(self, n: int = 10) -> list[HotQuestion]:
         """Return what was asked most of this cache in this process, at most 1,000."""
@@ -135,6 +144,11 @@ class CacheOperations(RequestCache):
         Raises:
             ConfigurationError: `max_concurrency` is not positive.
         """
+        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
+            warm_config,
+            warm_report,
+        )
+
         config = warm_config(max_concurrency)
         return warm_report(model.batch(list(prompts), config, return_exceptions=True))
 
@@ -146,6 +160,11 @@ class CacheOperations(RequestCache):
         max_concurrency: int = 8,
     ) -> WarmReport:
         """Ask in advance as `warm` does; never blocks the event loop."""
+        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
+            warm_config,
+            warm_report,
+        )
+
         config = warm_config(max_concurrency)
         outcomes = await model.abatch(list(prompts), config, return_exceptions=True)
         return warm_report(outcomes)

@@ -20,7 +20,6 @@ from langchain_llmops.caching.tiers.memory import MemoryTier
 from langchain_llmops.caching.values.answers import replay
 from langchain_llmops.caching.writing import AnswerWriter
 from langchain_llmops.errors import ConfigurationError, StorageError
-from langchain_llmops.pricing.prices import default_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,9 +56,12 @@ class TieredCache(CacheOperations):
         tiers: Fastest first; by default one `MemoryTier()`.
         ttl: How long an answer is given after it was stored; by default until it is
             evicted.
-        soft_ttl: How long an answer is fresh. After that it is still given at once, and
-            of its callers one is told to fetch a new one (`CacheHit.refresh`): through
-            LangChain's own cache hook, that one caller waits for the model.
+        soft_ttl: How long an answer is fresh. After that it is still given at once to
+            all who ask, save one: that one is told to fetch a new one
+            (`CacheHit.refresh`) and waits for the model, in every mode. There is no
+            refresh in the background: a model call that belongs to no caller's run
+            would be billed, and missing from traces, budgets and the ledger. So that
+            nobody waits, refresh ahead: `warm` inside `cache_scope(max_age=…)`.
         stale_if_error: How long after its ttl an answer is kept for `fallback`, to be
             given when the model fails.
         jitter: Share of both ttls by which they vary, so that answers stored together
@@ -121,8 +123,8 @@ class TieredCache(CacheOperations):
         super().__init__(Invalidator(self._tiers, self._tags, clock=clock))
         self._prices = prices
         self._clock = clock
-        self._lookup = Lookup(self._tiers, self._tags, self._counter)
-        self._writer = AnswerWriter(self._freshness, self._counter, rng)
+        self._lookup = Lookup(self._tiers, self._tags, self.counter)
+        self._writer = AnswerWriter(self._freshness, self.counter, rng)
         self._refreshes = Refreshes()
 
     @property
@@ -133,28 +135,26 @@ class TieredCache(CacheOperations):
 
     def get(self, request: CacheRequest) -> CacheHit | None:
         """Return the answer to a request, or `None`."""
-        self._hot.add(request.key, request.question)
-        hit = self.fetch(request.key, max_age_s=request.max_age_s)
-        if hit is None:
-            self._counter.add("misses")
-            if names := epoch_names(request):
-                now = self._clock()
-                if due := self._tags.due(names, now):
-                    self._tags.read(due, now)
-                self._tags.opened(request.key, names)
+        self._asked(request)
+        now = self._clock()
+        found = self._lookup.find(request.key, now, request.max_age_s)
+        hit = self._given(found, request.key, now, again=request.again)
+        if hit is None and (names := epoch_names(request)):
+            if due := self._tags.due(names, now):
+                self._tags.read(due, now)
+            self._tags.opened(request.key, names)
         return hit
 
     async def aget(self, request: CacheRequest) -> CacheHit | None:
         """Return what `get` returns; never blocks the event loop."""
-        self._hot.add(request.key, request.question)
-        hit = await self.afetch(request.key, max_age_s=request.max_age_s)
-        if hit is None:
-            self._counter.add("misses")
-            if names := epoch_names(request):
-                now = self._clock()
-                if due := self._tags.due(names, now):
-                    await self._tags.aread(due, now)
-                self._tags.opened(request.key, names)
+        self._asked(request)
+        now = self._clock()
+        found = await self._lookup.afind(request.key, now, request.max_age_s)
+        hit = self._given(found, request.key, now, again=request.again)
+        if hit is None and (names := epoch_names(request)):
+            if due := self._tags.due(names, now):
+                await self._tags.aread(due, now)
+            self._tags.opened(request.key, names)
         return hit
 
     def put(self, request: CacheRequest, generations: Sequence[Generation]) -> bool:
@@ -171,7 +171,7 @@ class TieredCache(CacheOperations):
         entry = self._writer.entry(
             request,
             generations,
-            prices=self._prices or default_prices(),
+            prices=self._prices or _list_prices(),
             epochs=self._tags.closed(request.key, names),
             now=now,
         )
@@ -189,7 +189,7 @@ class TieredCache(CacheOperations):
         if due := self._tags.due(names, now):
             await self._tags.aread(due, now)
         if self._prices is None:
-            self._prices = await asyncio.to_thread(default_prices)
+            self._prices = await asyncio.to_thread(_list_prices)
         entry = self._writer.entry(
             request,
             generations,
@@ -220,7 +220,7 @@ class TieredCache(CacheOperations):
         """
         now = self._clock()
         found = self._lookup.find(key, now, max_age_s)
-        return self._given(found, key, kind, similarity, now)
+        return self._given(found, key, now, kind=kind, similarity=similarity)
 
     async def afetch(
         self,
@@ -233,7 +233,7 @@ class TieredCache(CacheOperations):
         """Return what `fetch` returns; never blocks the event loop."""
         now = self._clock()
         found = await self._lookup.afind(key, now, max_age_s)
-        return self._given(found, key, kind, similarity, now)
+        return self._given(found, key, now, kind=kind, similarity=similarity)
 
     def fallback(self, request: CacheRequest) -> CacheHit | None:
         """Return an answer that expired, now that the model failed, or `None`.
@@ -258,6 +258,7 @@ class TieredCache(CacheOperations):
     def clear(self, **kwargs: Any) -> None:
         """Forget every answer in every tier; keyword arguments are ignored."""
         del kwargs
+        self.failures.clear()
         for tier in self._tiers:
             tier.clear()
         with suppress(StorageError):
@@ -266,6 +267,7 @@ class TieredCache(CacheOperations):
     async def aclear(self, **kwargs: Any) -> None:
         """Forget every answer as `clear` does; never blocks the event loop."""
         del kwargs
+        self.failures.clear()
         for tier in self._tiers:
             await tier.aclear()
         with suppress(StorageError):
@@ -277,32 +279,38 @@ class TieredCache(CacheOperations):
             tier.tier.close()
 
     def stats(self) -> CacheStats:
-        """Return what this cache did since it was made."""
-        return self._counter.snapshot(
+        """Return what this cache and its layers did since it was made."""
+        now = self._clock()
+        return self.counter.snapshot(
             uncacheable=self.uncacheable,
             evictions={tier.name: tier.tier.evictions for tier in self._tiers},
             errors={tier.name: tier.errors for tier in self._tiers},
             rested={tier.name: tier.rested for tier in self._tiers},
+            resting=tuple(tier.name for tier in self._tiers if tier.resting(now)),
         )
 
     def _given(
         self,
         found: Found | None,
         key: str,
-        kind: CacheKind,
-        similarity: float | None,
         now: float,
         *,
+        kind: CacheKind = "exact",
+        similarity: float | None = None,
         instead: bool = False,
+        again: bool = False,
     ) -> CacheHit | None:
-        """Return what was found as a hit, if it may be given."""
+        """Return what was found as a hit, if it may be given.
+
+        Instead of a model that failed, an expired answer may; to a caller who looks
+        again, because another call ended, only what that one brought.
+        """
         if found is None or (found.verdict == "expired" and not instead):
             return None
         stale = found.verdict != "fresh"
-        if stale:
-            self._counter.add("stale")
-        self._counter.hit(kind, found.tier)
-        return replay(
+        if stale and again:
+            return None
+        hit = replay(
             found.answer,
             kind=kind,
             tier=found.tier,
@@ -312,6 +320,14 @@ class TieredCache(CacheOperations):
             stale=stale,
             refresh=stale and not instead and self._refreshes.begin(key, now),
         )
+        if hit.refresh:
+            # Given only if the model fails; who gives it counts it then.
+            self.counter.add("refreshes")
+        else:
+            self.counter.hit(hit.mark, stale=stale)
+        if again:
+            self.counter.add("coalesced")
+        return hit
 
     def _instead(
         self, found: Found | None, request: CacheRequest, now: float
@@ -321,10 +337,22 @@ class TieredCache(CacheOperations):
             age = now - found.answer.stored_at
         if bound is not None and age > bound:
             return None
-        return self._given(found, request.key, "exact", None, now, instead=True)
+        return self._given(found, request.key, now, instead=True)
+
+    def _asked(self, request: CacheRequest) -> None:
+        if not request.again:
+            self.counter.add("requests")
+            self._hot.add(request.key, request.question)
 
     def _stored(self, key: str, kept: bool) -> bool:  # noqa: FBT001 - private
         if kept:
             self._refreshes.end(key)
-            self._counter.add("stores")
+            self.counter.add("stores")
         return kept
+
+
+def _list_prices() -> Prices:
+    # Here: half a second to load, and a tenth of the import of this module.
+    from langchain_llmops.pricing.prices import default_prices  # noqa: PLC0415
+
+    return default_prices()

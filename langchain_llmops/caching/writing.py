@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from langchain_llmops.caching.tiers.base import Entry
 from langchain_llmops.caching.values.answers import stored_answer
 from langchain_llmops.caching.values.codec import encode
-from langchain_llmops.caching.values.storable import is_storable
+from langchain_llmops.caching.values.storable import flaw_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from langchain_core.outputs import Generation
 
     from langchain_llmops.caching.base import CacheRequest
+    from langchain_llmops.caching.counter import CacheCounter
     from langchain_llmops.caching.freshness import Freshness
-    from langchain_llmops.caching.stats import CacheCounter
     from langchain_llmops.pricing import Prices
 
 __all__ = ["AnswerWriter"]
@@ -62,8 +62,9 @@ class AnswerWriter:
             now: Seconds since the epoch.
         """
         try:
-            if epochs is None or not is_storable(generations):
-                self._counter.add("skipped")
+            flaw = flaw_of(generations)
+            if flaw is not None or epochs is None:
+                self._counter.skip(flaw or "tags")
                 return None
             lifetime = self._freshness.lifetime(now, self._rng())
             answer = stored_answer(
@@ -78,9 +79,11 @@ class AnswerWriter:
                 else None,
                 epochs=epochs,
             )
-            return Entry(encode(answer), lifetime.kept_until)
+            return Entry(
+                encode(answer), lifetime.kept_until, answer.usd, answer.total_tokens
+            )
         except Exception as error:  # noqa: BLE001 - a paid answer is not lost to it
-            self._counter.add("skipped")
+            self._counter.skip("unwritable")
             self._tell(error)
             return None
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -31,6 +31,8 @@ __all__ = ["create_tables", "open_engine", "storage_error"]
 
 
 _WAL_RETRY_S: Final = 0.002
+_CREATING: Final = 0x6C6C6D6F7073
+"""The lock in PostgreSQL of those who create tables."""
 
 
 def open_engine(target: str | Path, *, busy_timeout_s: float = 5.0) -> Engine:
@@ -92,6 +94,9 @@ def create_tables(engine: Engine, metadata: MetaData) -> None:
     """
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                # IF NOT EXISTS fails for all but one of those who create at once.
+                connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
             for table in metadata.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:

@@ -13,14 +13,22 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models.base import OpenAIInvalidRequestError
 from pydantic import BaseModel, SecretStr
 
 from langchain_llmops.caching import CacheLayer, MemoryTier, SQLiteTier, TieredCache
 from langchain_llmops.models import with_layers
-from langchain_llmops.testing import ContentFiltered, Cut, LocalProvider, MalformedSSE
+from langchain_llmops.testing import (
+    ContentFiltered,
+    Cut,
+    HttpFailure,
+    LocalProvider,
+    MalformedSSE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,3 +290,35 @@ def test_two_processes_share_one_file(provider: LocalProvider, tmp_path: Path):
         assert answer.response_metadata["cache"]["tier"] == "sqlite"
     assert shared.stats().errors == {"sqlite": 0}
     shared.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_request_that_is_invalid_is_sent_once(
+    mode: str, provider: LocalProvider, cache: TieredCache, ask: Ask
+):
+    model = with_layers(openai(provider, max_tokens=10**6), CacheLayer(cache))
+    errors = []
+    for _ in range(3):
+        with pytest.raises(OpenAIInvalidRequestError) as caught:
+            ask(model, mode)
+        errors.append(caught.value)
+    assert len(provider.requests) == 1
+    assert cache.stats().negative_hits == 2
+    assert {str(error) for error in errors} == {str(errors[0])}
+    assert {type(error) for error in errors} == {OpenAIInvalidRequestError}
+    assert [bool(getattr(error, "__notes__", None)) for error in errors] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_errors_that_may_pass_are_asked_for_again(
+    status: int, model: ChatOpenAI, provider: LocalProvider
+):
+    provider.inject(HttpFailure(status=status, nth={1}))
+    with pytest.raises(ModelError):
+        model.invoke(CHAT)
+    assert model.invoke(CHAT).text
+    assert len(provider.requests) == 2

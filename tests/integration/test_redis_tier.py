@@ -22,8 +22,8 @@ from langchain_llmops.caching import (
     MemoryTier,
     RedisTier,
     TieredCache,
-    redis_clients,
 )
+from langchain_llmops.storage import redis_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

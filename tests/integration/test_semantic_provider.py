@@ -9,6 +9,8 @@ import textwrap
 from contextlib import closing
 
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from langchain_llmops import (
@@ -139,3 +141,45 @@ def test_what_another_process_learnt_is_served_here(provider, tmp_path):
         )
     assert hit is not None
     assert (hit.generations[0].text, hit.mark["tier"]) == ("Rome", "sqlite")
+
+
+OTHER_CALIBRATES = """
+    import sys
+    from langchain_openai import OpenAIEmbeddings
+    from langchain_llmops import SemanticCache
+
+    path, base_url = sys.argv[1:]
+    embeddings = OpenAIEmbeddings(
+        api_key="test", base_url=base_url, check_embedding_ctx_length=False
+    )
+    things = "apples bridges candles donkeys engines forests guitars hammers".split()
+    asked = [f"Where can one buy {thing}?" for thing in things]
+    pairs = [(one, one.lower(), True) for one in asked]
+    pairs += [(one, other, one == other) for one in asked for other in asked]
+    cache = SemanticCache(embeddings, max_false_hit_rate=0.2, path=path)
+    assert not cache.calibrate(pairs).abstains
+    cache.close()
+"""
+
+
+def test_what_another_process_calibrated_is_served_by_here(provider, tmp_path):
+    path = tmp_path / "questions.db"
+    _, embeddings = clients(provider)
+    now = [0.0]
+    cache = SemanticCache(
+        embeddings, max_false_hit_rate=0.2, path=path, clock=lambda: now[0]
+    )
+    request = CacheRequest(key="mine", partition="p", question=ALIKE, model=None)
+    cache.put(
+        CacheRequest(key="k", partition="p", question=ASKED, model=None),
+        [ChatGeneration(message=AIMessage("Rome"))],
+    )
+    assert cache.get(request) is None
+    code = textwrap.dedent(OTHER_CALIBRATES)
+    subprocess.run([sys.executable, "-c", code, path, provider.base_url], check=True)
+    now[0] += 2
+    with closing(cache):
+        assert cache.get(request).generations[0].text == "Rome"
+    with closing(SemanticCache(embeddings, max_false_hit_rate=0.2, path=path)) as later:
+        assert later.same(ASKED, ALIKE)
+        assert not later.same(ASKED, OTHER)

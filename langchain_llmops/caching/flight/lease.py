@@ -18,12 +18,12 @@ import asyncio
 import logging
 import time
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["FlightLease", "LeaseKeeper"]
+__all__ = ["FlightLease", "HeldLease", "LeaseKeeper"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,18 @@ class FlightLease(Protocol):
         ...
 
 
+class HeldLease(NamedTuple):
+    """A lease that was taken.
+
+    Attributes:
+        token: What renews it and gives it back.
+        waited: Whether another process had it before.
+    """
+
+    token: str
+    waited: bool
+
+
 class LeaseKeeper:
     """Take leases, wait for those of others, and renew what is held.
 
@@ -76,6 +88,7 @@ class LeaseKeeper:
     Args:
         lease: Where the leases are.
         max_wait_s: Seconds that a caller waits for another process, then goes without.
+        on_error: Called for each failure of the store.
         clock: Seconds that only go up.
         sleep: Waits in a thread: between two questions, and between renewals.
         asleep: Waits on an event loop.
@@ -86,12 +99,14 @@ class LeaseKeeper:
         lease: FlightLease,
         *,
         max_wait_s: float,
+        on_error: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._lease = lease
         self._max_wait_s = max_wait_s
+        self._on_error = on_error
         self._clock = clock
         self._sleep = sleep
         self._asleep = asleep
@@ -102,13 +117,14 @@ class LeaseKeeper:
         self._rest_until = 0.0
         self.errors = 0
 
-    def take(self, key: str, *, may_wait: bool) -> str | None:
-        """Return the token of a key's lease; `None` to go on without.
+    def take(self, key: str, *, may_wait: bool) -> HeldLease | None:
+        """Return the lease of a key; `None` to go on without.
 
         Args:
             key: What is asked.
             may_wait: Whether to wait while another process has it.
         """
+        waited = False
         for pause in self._pauses():
             try:
                 token = self._lease.acquire(key)
@@ -118,14 +134,16 @@ class LeaseKeeper:
             if token is not None:
                 if self._hold(key, token):
                     self._start()
-                return token
+                return HeldLease(token, waited)
             if not may_wait:
                 return None
+            waited = True
             self._sleep(pause)
         return None
 
-    async def atake(self, key: str) -> str | None:
+    async def atake(self, key: str) -> HeldLease | None:
         """Return what `take` returns; waits on the event loop."""
+        waited = False
         for pause in self._pauses():
             try:
                 token = await self._lease.aacquire(key)
@@ -136,7 +154,8 @@ class LeaseKeeper:
                 if self._hold(key, token):
                     # Who starts a thread waits for it: that is left to another thread.
                     asyncio.get_running_loop().run_in_executor(None, self._start)
-                return token
+                return HeldLease(token, waited)
+            waited = True
             await self._asleep(pause)
         return None
 
@@ -208,6 +227,7 @@ class LeaseKeeper:
             self.errors += 1
             first = self.errors == 1
             self._rest_until = self._clock() + _REST_S
+        self._on_error()
         if first:
             logger.warning(
                 "the store of flight leases failed (%s: %s): until it is back, several "

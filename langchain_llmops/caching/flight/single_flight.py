@@ -17,7 +17,7 @@ from langchain_llmops.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_llmops.caching.flight.lease import LeaseKeeper
+    from langchain_llmops.caching.flight.lease import HeldLease, LeaseKeeper
 
 __all__ = ["Seat", "SingleFlight"]
 
@@ -97,17 +97,28 @@ class Seat:
 
     Attributes:
         look_again: Whether the answer may be in the cache by now.
+        took_over: Whether it is its turn because the one before it, of this process or
+            of another, is gone; with an answer or without.
     """
 
-    __slots__ = ("_flights", "_key", "_lease", "_since", "_ticket", "look_again")
+    __slots__ = (
+        "_flights",
+        "_key",
+        "_lease",
+        "_since",
+        "_ticket",
+        "look_again",
+        "took_over",
+    )
 
     def __init__(self, flights: SingleFlight, key: str | None, since: int) -> None:
         self._flights = flights
         self._key = key
         self._since = since
         self._ticket: Ticket | None = None
-        self._lease: str | None = None
+        self._lease: HeldLease | None = None
         self.look_again = False
+        self.took_over = False
 
     def end(self, *, committed: bool) -> None:
         """Say that the answer is complete, and whether it is in the cache."""
@@ -139,7 +150,7 @@ class Seat:
             return
         try:
             if self._lease is not None and self._flights.leases is not None:
-                self._flights.leases.give_back(self._key, self._lease)
+                self._flights.leases.give_back(self._key, self._lease.token)
         finally:
             self._flights.table.leave(self._ticket)
 
@@ -167,7 +178,7 @@ class Seat:
             return
         try:
             if self._lease is not None and self._flights.leases is not None:
-                await self._flights.leases.agive_back(self._key, self._lease)
+                await self._flights.leases.agive_back(self._key, self._lease.token)
         finally:
             self._flights.table.leave(self._ticket)
 
@@ -179,6 +190,9 @@ class Seat:
     def _look(self) -> None:
         assert self._ticket is not None  # noqa: S101 - the callers boarded
         turn = self._ticket.turn
+        self.took_over = turn is Turn.LEAD and (
+            self._ticket.inherited or (self._lease is not None and self._lease.waited)
+        )
         self.look_again = turn is Turn.READ or (
             turn is Turn.LEAD
             and (

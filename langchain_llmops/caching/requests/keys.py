@@ -166,17 +166,19 @@ def build_request(
     )
     partition = digest.hexdigest()
     digest.update(turn.encode("utf-8", "surrogatepass"))
+    tool_failed = _tool_failed(forms)
     return CacheRequest(
         key=digest.hexdigest(),
         partition=partition,
         question=question_of(last) if setting.semantic else None,
         model=setting.model,
         read=switches.read,
-        store=switches.store and not _tool_failed(forms),
+        store=switches.store and not tool_failed,
         deterministic=setting.deterministic,
         namespace=None if switches.scope is None else canonical_json(switches.scope),
         tags=switches.tags,
         max_age_s=switches.max_age_s,
+        tool_failed=tool_failed,
     )
 
 

@@ -9,7 +9,7 @@ proven. What the pairs do not prove is not served.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,24 +20,25 @@ from langchain_llmops.caching.semantic.bounds import (
     loosest_safe_cut,
 )
 from langchain_llmops.caching.semantic.features import question_features
+from langchain_llmops.caching.semantic.judge import LIKELY
+from langchain_llmops.caching.semantic.operating_point import (
+    Calibration,
+    cosine,
+    tree_score,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from langchain_llmops.caching.semantic.boosting import BoostedTrees
+    from langchain_llmops.caching.semantic.operating_point import Kind, Score
 
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
 
-__all__ = ["LIKELY", "Calibration", "JudgedPair", "Score", "calibrate"]
-
-Score: TypeAlias = "Callable[[str, str, float], float]"
-"""How surely two questions of some similarity ask the same: larger is surer."""
-
-Kind: TypeAlias = Literal["cosine", "trees", "verifier"]
-
-LIKELY: Final = 0.5
-"""A verifier's probability that counts as a yes while there is no calibration."""
+__all__ = ["JudgedPair", "calibrate"]
 
 _FOLDS: Final = 5
 _FEWEST_TO_FIT: Final = 400
@@ -67,53 +68,6 @@ class JudgedPair:
     blocked: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """What labelled pairs prove about a semantic cache.
-
-    Attributes:
-        score: What ranks pairs: `"cosine"`, fitted `"trees"`, or the user's
-            `"verifier"`.
-        threshold: Smallest score that is served; `None` where no threshold is proven
-            to be wrong rarely enough: then nothing is served but exact hits.
-        floor: Smallest cosine among the pairs served: below it nothing is known.
-        max_false_hit_rate: What was asked for: wrong hits ÷ hits. `None` if nothing
-            was, and the cache's own threshold was only measured.
-        confidence: Probability with which the operating point keeps to that rate on
-            pairs like the labelled ones, and of the interval below.
-        pairs: Labelled pairs given.
-        served: How many of these it serves, each scored as if unseen.
-        wrong: How many of those do not ask the same.
-        low: Lower bound of the false hit rate (exact, two-sided).
-        high: Upper bound of the false hit rate.
-        recall: Share of the pairs that ask the same which are served.
-        needed: Pairs that would have to be served without one error to prove the rate.
-    """
-
-    score: Kind
-    threshold: float | None
-    floor: float
-    max_false_hit_rate: float | None
-    confidence: float
-    pairs: int
-    served: int
-    wrong: int
-    low: float
-    high: float
-    recall: float
-    needed: int
-
-    @property
-    def abstains(self) -> bool:
-        """Whether nothing is served for want of evidence."""
-        return self.threshold is None
-
-    @property
-    def false_hit_rate(self) -> float | None:
-        """Wrong ÷ served among the pairs; `None` if none was served."""
-        return self.wrong / self.served if self.served else None
-
-
 def calibrate(
     pairs: Sequence[JudgedPair],
     *,
@@ -121,6 +75,7 @@ def calibrate(
     max_false_hit_rate: float | None,
     confidence: float = 0.95,
     verifier: Score | None = None,
+    basis: str = "",
 ) -> tuple[Calibration, Score]:
     """Choose an operating point, or measure the one there is.
 
@@ -134,6 +89,7 @@ def calibrate(
         confidence: How sure the choice must be.
         verifier: Ranks pairs instead of the cosine; fitted trees compete with a cosine
             only.
+        basis: What the pairs were judged by besides; see `Calibration.basis`.
 
     Returns:
         The operating point, and the score that it is a threshold of.
@@ -143,13 +99,15 @@ def calibrate(
     kind: Kind = "verifier" if verifier else "cosine"
     scores = _scores(score, pairs)
     served = np.zeros(len(pairs), np.bool_)
+    trees: BoostedTrees | None = None
     proven: float | None = threshold
     if max_false_hit_rate is None:
         near = np.array([pair.similarity for pair in pairs]) >= threshold
         served = near & (scores >= (LIKELY if verifier else threshold))
     else:
-        if verifier is None and (trees := _fit_trees(pairs, scores)) is not None:
-            (scores, score), kind = trees, "trees"
+        if verifier is None and (fitted := _fit_trees(pairs, scores)) is not None:
+            scores, trees = fitted
+            score, kind = tree_score(trees), "trees"
         proven = _proven_threshold(scores, same, max_false_hit_rate, confidence)
         if proven is not None:
             served = scores >= proven
@@ -171,14 +129,10 @@ def calibrate(
         high=high,
         recall=(count - wrong) / max(1, int(same.sum())),
         needed=_needed(max_false_hit_rate, confidence),
+        basis=basis,
+        trees=trees,
     )
     return calibration, score
-
-
-def cosine(question_a: str, question_b: str, similarity: float) -> float:
-    """Score a pair by its similarity alone."""
-    del question_a, question_b
-    return similarity
 
 
 def _needed(rate: float | None, confidence: float) -> int:
@@ -219,8 +173,8 @@ def _scores(score: Score, pairs: Sequence[JudgedPair]) -> Floats:
 
 def _fit_trees(
     pairs: Sequence[JudgedPair], cosines: Floats
-) -> tuple[Floats, Score] | None:
-    """Return scores of pairs as unseen ones, and the fitted score; `None` if no use."""
+) -> tuple[Floats, BoostedTrees] | None:
+    """Return scores of pairs as unseen ones, and the fitted trees; `None` if no use."""
     open_ = np.array([not pair.blocked for pair in pairs])
     same = np.array([pair.same for pair in pairs])
     fewest = min(same[open_].sum(), (~same[open_]).sum())
@@ -237,12 +191,7 @@ def _fit_trees(
         scores[outside] = trees.probabilities(rows[outside])
     if _average_precision(scores, same) <= _average_precision(cosines, same):
         return None
-    trees = fit_trees(rows[open_], same[open_])
-
-    def score(question_a: str, question_b: str, similarity: float) -> float:
-        return trees(question_features(question_a, question_b, similarity))
-
-    return scores, score
+    return scores, fit_trees(rows[open_], same[open_])
 
 
 def _average_precision(scores: Floats, same: Flags) -> float:

@@ -7,16 +7,18 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from langchain_llmops.caching.semantic.vector_index import unit_vector
+import numpy as np
+
+from langchain_llmops.model_names import embedding_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from langchain_core.embeddings import Embeddings
 
     from langchain_llmops.caching.semantic.vector_rows import Vector
 
-__all__ = ["QuestionEmbedder"]
+__all__ = ["QuestionEmbedder", "unit_vector"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,23 @@ _REMEMBERED: Final = 1_024
 _REST_S: Final = 5.0
 """How long a model that failed is left alone, so that no call waits for it in vain."""
 _EQUAL: Final = 0.9999
+
+
+def unit_vector(values: Iterable[float]) -> Vector | None:
+    """Return the direction of an embedding as float32, or `None` if it has none.
+
+    Args:
+        values: What an embedding model returned: floats in a list or an array.
+
+    Returns:
+        A one-dimensional vector of length 1; `None` for an empty or zero vector and
+        for one that is not finite, which are no direction to search in.
+    """
+    vector = np.asarray(values, dtype=np.float32)
+    if vector.ndim != 1:
+        return None
+    norm = float(np.linalg.norm(vector))
+    return vector / norm if np.isfinite(norm) and norm > 0.0 else None
 
 
 class QuestionEmbedder:
@@ -47,13 +66,7 @@ class QuestionEmbedder:
     @property
     def identity(self) -> str:
         """What tells this model's vectors from those of another."""
-        kind = type(self._embeddings)
-        settings = [
-            f"{name}={value}"
-            for name in ("model", "model_name", "model_id", "dimensions")
-            if isinstance(value := getattr(self._embeddings, name, None), str | int)
-        ]
-        return " ".join([f"{kind.__module__}.{kind.__qualname__}", *settings])
+        return embedding_identity(self._embeddings)
 
     def embed(self, text: str) -> Vector | None:
         """Return the direction of a question; `None` if the model has none to give."""

@@ -1,7 +1,8 @@
-"""The questions that a semantic cache knows: in memory, and on disk if there is one."""
+"""Questions in this process's memory, and in a file if there is one."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from threading import Lock
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from langchain_llmops.caching.semantic.base import QuestionCounts
 from langchain_llmops.caching.semantic.vector_index import VectorIndex
+from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from langchain_llmops.caching.semantic.base import Match
     from langchain_llmops.caching.semantic.log import QuestionLog
-    from langchain_llmops.caching.semantic.stats import SemanticCounter
-    from langchain_llmops.caching.semantic.vector_index import Match
     from langchain_llmops.caching.semantic.vector_rows import Vector
 
 __all__ = ["LoggedQuestion", "QuestionIndex"]
@@ -26,11 +29,10 @@ logger = logging.getLogger(__name__)
 _NEWS_EVERY_S: Final = 1.0
 """How soon a question that another process learnt can be served here."""
 
-_GRACE_S: Final = 30.0
-"""How long an answer must be out of reach before its question is dropped: a tier that
-failed rests for a few seconds, and its answers come back."""
-
 _QUARANTINE: Final = 100_000
+
+_INLINE_ENTRIES: Final = 200_000
+"""Beyond so many questions a search takes over a millisecond: it leaves the loop."""
 
 
 class LoggedQuestion(NamedTuple):
@@ -52,45 +54,78 @@ class LoggedQuestion(NamedTuple):
 
 
 class QuestionIndex:
-    """Questions by meaning, kept in step with a log that processes share.
+    """The `QuestionStore` of one process, kept in step with a file that others share.
 
-    Safe across threads. With a log, the methods that say so block.
+    Safe across threads and event loops. Without a file nothing blocks. With one, each
+    process searches a copy of its own, which is a second behind the others.
 
     Args:
-        max_entries: Questions in memory.
-        log: Where questions last; `None` keeps them in memory only.
-        counter: Counts what happens.
+        max_entries: Questions kept; the least recently used leave.
+        path: The SQLite file; `None` keeps questions in memory only.
         clock: Seconds that only go up.
+
+    Raises:
+        ConfigurationError: `max_entries` is not positive.
     """
 
     def __init__(
         self,
         *,
         max_entries: int,
-        log: QuestionLog | None,
-        counter: SemanticCounter,
+        path: str | Path | None,
         clock: Callable[[], float],
     ) -> None:
-        self.vectors = VectorIndex(max_entries=max_entries)
-        self.lasting = log is not None
-        self._log = log
-        self._counter = counter
+        self._vectors = VectorIndex(max_entries=max_entries)
+        self._max_entries = max_entries
+        self._path = path
+        self._log: QuestionLog | None = None
         self._clock = clock
         self._lock = Lock()
         self._reading = Lock()
         self._next_news = float("-inf")
+        self._embedding: str | None = None
         self._width: int | None = None  # of the model's own vectors
-        self._missing: OrderedDict[str, float] = OrderedDict()
         self._quarantined: OrderedDict[str, None] = OrderedDict()
+        self._record: str | None = None
+        self._evicted = self._errors = 0
         self._told = False
 
     @property
     def news_due(self) -> bool:
-        """Whether `catch_up` has something to do."""
+        """Whether `catch_up` has something to do now."""
         return self._log is not None and self._clock() >= self._next_news
 
+    @property
+    def calibration(self) -> str | None:
+        """The latest record that any process kept, as of the last `catch_up`."""
+        return self._record
+
+    def bind(self, embedding: str) -> None:
+        """Open the file, if there is one, for questions of a model, and read them.
+
+        Raises:
+            ConfigurationError: It is bound to another model already.
+            StorageError: The file cannot be used.
+        """
+        if self._embedding not in {None, embedding}:
+            raise ConfigurationError(
+                f"these questions belong to {self._embedding!r}, not to "
+                f"{embedding!r}: give each embedding model its own"
+            )
+        if self._embedding is None and self._path is not None:
+            # Here: SQLAlchemy takes a fifth of a second to import.
+            from langchain_llmops.caching.semantic.log import (  # noqa: PLC0415
+                QuestionLog,
+            )
+
+            self._log = QuestionLog(
+                self._path, embedding=embedding, max_entries=self._max_entries
+            )
+        self._embedding = embedding
+        self.catch_up()
+
     def catch_up(self) -> None:
-        """Take in what the log learnt from any process; blocks, never raises."""
+        """Take in what the file learnt from any process; blocks, never raises."""
         if self._log is None or not self._reading.acquire(blocking=False):
             return
         try:
@@ -99,68 +134,86 @@ class QuestionIndex:
                 if question.quarantined:
                     self._take_out(question.key)
                 elif question.key not in self._quarantined:
-                    self._add(question)
+                    self._take_in(question)
+            record = self._log.calibration()
+            if record is not None and record != self._record:
+                self._record = record
         except Exception as error:  # noqa: BLE001 - whatever a database raises
             self._failed(error)
         finally:
             self._reading.release()
 
-    def is_settled(self, key: str) -> bool:
-        """Return whether a question needs no vector: known already, or quarantined."""
-        self.vectors.touch(key)
-        return key in self.vectors or key in self._quarantined
+    async def acatch_up(self) -> None:
+        """Catch up as `catch_up` does, in a thread."""
+        await asyncio.to_thread(self.catch_up)
 
-    def add(self, partition: str, key: str, question: str, vector: Vector) -> None:
-        """Remember a question; blocks with a log, never raises because of it.
+    def search(
+        self, partition: str, vector: Vector, *, floor: float, limit: int = 8
+    ) -> list[Match]:
+        """Return the nearest questions of a partition, the nearest first."""
+        self._adopt(vector.size)
+        return self._vectors.search(partition, vector, limit=limit, floor=floor)
+
+    async def asearch(
+        self, partition: str, vector: Vector, *, floor: float, limit: int = 8
+    ) -> list[Match]:
+        """Return what `search` returns; a long search runs in a thread."""
+        if len(self._vectors) <= _INLINE_ENTRIES:
+            return self.search(partition, vector, floor=floor, limit=limit)
+        return await asyncio.to_thread(
+            self.search, partition, vector, floor=floor, limit=limit
+        )
+
+    def knows(self, key: str) -> bool:
+        """Return whether a question is kept already, or quarantined."""
+        self._vectors.touch(key)
+        return key in self._vectors or key in self._quarantined
+
+    def touch(self, key: str) -> None:
+        """Note that a question was of use."""
+        self._vectors.touch(key)
+
+    def add(self, partition: str, key: str, text: str, vector: Vector) -> None:
+        """Keep a question, unless it is quarantined; blocks with a file.
 
         Raises:
             ConfigurationError: The vector is not as long as the ones before.
         """
+        if key in self._quarantined:
+            return
         row = LoggedQuestion(
             key=key,
             partition=partition,
-            question=question,
+            question=text,
             vector=vector,
             quarantined=False,
         )
         self._adopt(vector.size)
-        evicted = self.vectors.add(partition, key, question, vector)
-        self._counter.add("evicted", len(evicted))
+        evicted = self._vectors.add(partition, key, text, vector)
+        with self._lock:
+            self._evicted += len(evicted)
         if self._log is not None:
             self._logged(self._log.append, row)
             if evicted:
                 self._logged(self._log.forget, evicted)
 
-    def search(self, partition: str, vector: Vector, floor: float) -> list[Match]:
-        """Return the nearest questions that may be served, the nearest first."""
-        self._adopt(vector.size)
-        return self.vectors.search(partition, vector, floor=floor)
+    async def aadd(self, partition: str, key: str, text: str, vector: Vector) -> None:
+        """Keep a question as `add` does; never blocks the event loop."""
+        await self._off_loop(self.add, partition, key, text, vector)
 
-    def found(self, key: str) -> None:
-        """Note that a question's answer is there."""
-        self.vectors.touch(key)
-        if self._missing:
-            with self._lock:
-                self._missing.pop(key, None)
+    def forget(self, keys: Sequence[str]) -> None:
+        """Remove questions; blocks with a file."""
+        for key in keys:
+            self._vectors.remove(key)
+        if self._log is not None:
+            self._logged(self._log.forget, keys)
 
-    def missing(self, key: str) -> None:
-        """Note that a question's answer is not there; blocks with a log.
-
-        The question is dropped once its answer has been out of reach for a while.
-        """
-        now = self._clock()
-        with self._lock:
-            since = self._missing.setdefault(key, now)
-            if now - since < _GRACE_S:
-                return
-            del self._missing[key]
-        if self.vectors.remove(key):
-            self._counter.add("lost")
-            if self._log is not None:
-                self._logged(self._log.forget, [key])
+    async def aforget(self, keys: Sequence[str]) -> None:
+        """Remove questions as `forget` does; never blocks the event loop."""
+        await self._off_loop(self.forget, keys)
 
     def quarantine(self, key: str) -> None:
-        """Never serve a question again, in any process; blocks with a log."""
+        """Never return a question again, in any process; blocks with a file."""
         self._take_out(key)
         if self._log is not None:
             tombstone = LoggedQuestion(
@@ -172,20 +225,53 @@ class QuestionIndex:
             )
             self._logged(self._log.append, tombstone)
 
+    async def aquarantine(self, key: str) -> None:
+        """Quarantine as `quarantine` does; never blocks the event loop."""
+        await self._off_loop(self.quarantine, key)
+
+    def keep_calibration(self, record: str) -> None:
+        """Keep a record, in the file if there is one; blocks then."""
+        self._record = record
+        if self._log is not None:
+            self._logged(self._log.keep_calibration, record)
+
+    async def akeep_calibration(self, record: str) -> None:
+        """Keep a record as `keep_calibration` does; never blocks the event loop."""
+        await self._off_loop(self.keep_calibration, record)
+
     def clear(self) -> None:
-        """Forget every question, what is quarantined too; blocks with a log."""
+        """Forget every question, what is quarantined too; blocks with a file."""
         with self._lock:
-            self._missing.clear()
             self._quarantined.clear()
         self._width = None
-        self.vectors.clear()
+        self._vectors.clear()
         if self._log is not None:
             self._logged(self._log.clear)
 
+    async def aclear(self) -> None:
+        """Forget everything as `clear` does; never blocks the event loop."""
+        await self._off_loop(self.clear)
+
+    def counts(self) -> QuestionCounts:
+        """Return what is in memory, and what happened to it."""
+        return QuestionCounts(
+            entries=len(self._vectors),
+            partitions=self._vectors.partitions,
+            evicted=self._evicted,
+            errors=self._errors,
+        )
+
     def close(self) -> None:
-        """Release the log; what it keeps stays."""
+        """Release the file; what it keeps stays."""
         if self._log is not None:
             self._log.close()
+
+    async def _off_loop(self, operation: Callable[..., None], *args: object) -> None:
+        """Run what blocks only if there is a file to write to."""
+        if self._log is None:
+            operation(*args)
+        else:
+            await asyncio.to_thread(operation, *args)
 
     def _adopt(self, width: int) -> None:
         """Keep to the width of the first vector that the model itself returned.
@@ -197,15 +283,15 @@ class QuestionIndex:
             return
         with self._lock:
             self._width = width
-        if self._log is not None and self.vectors.width not in {None, width}:
-            self.vectors.clear()
+        if self._log is not None and self._vectors.width not in {None, width}:
+            self._vectors.clear()
             self._log.rewind()
             self._next_news = float("-inf")
 
-    def _add(self, question: LoggedQuestion) -> None:
-        width = self._width or self.vectors.width or question.vector.size
-        if question.vector.size == width and question.key not in self.vectors:
-            self.vectors.add(
+    def _take_in(self, question: LoggedQuestion) -> None:
+        width = self._width or self._vectors.width or question.vector.size
+        if question.vector.size == width and question.key not in self._vectors:
+            self._vectors.add(
                 question.partition, question.key, question.question, question.vector
             )
 
@@ -214,7 +300,7 @@ class QuestionIndex:
             self._quarantined[key] = None
             if len(self._quarantined) > _QUARANTINE:
                 self._quarantined.popitem(last=False)
-        self.vectors.remove(key)
+        self._vectors.remove(key)
 
     def _logged(self, operation: Callable[..., None], *args: object) -> None:
         try:
@@ -223,8 +309,9 @@ class QuestionIndex:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        self._counter.add("log_errors")
-        told, self._told = self._told, True
+        with self._lock:
+            self._errors += 1
+            told, self._told = self._told, True
         if not told:
             logger.warning(
                 "the questions of a semantic cache are not kept (%s: %s). Further "

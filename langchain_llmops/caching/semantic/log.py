@@ -25,10 +25,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
 
 from langchain_llmops.caching.semantic.index import LoggedQuestion
-from langchain_llmops.storage.engine import open_engine, storage_error
+from langchain_llmops.errors import StorageError
+from langchain_llmops.storage.engine import create_tables, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,9 +42,10 @@ __all__ = ["QuestionLog"]
 _SWEEP_EVERY: Final = 256
 _BATCH: Final = 500
 
+_METADATA = MetaData()
 _QUESTIONS = Table(
     "llmops_questions",
-    MetaData(),
+    _METADATA,
     # Without AUTOINCREMENT a number could come back after its row was deleted.
     Column("seq", Integer, primary_key=True),
     Column("embedding", String, nullable=False),
@@ -56,6 +57,12 @@ _QUESTIONS = Table(
     UniqueConstraint("embedding", "key"),
     sqlite_autoincrement=True,
 )
+_CALIBRATIONS = Table(
+    "llmops_question_calibrations",
+    _METADATA,
+    Column("embedding", String, primary_key=True),
+    Column("record", String, nullable=False),
+)
 _APPEND = insert(_QUESTIONS).prefix_with("OR REPLACE")
 _AFTER = (
     select(_QUESTIONS)
@@ -64,6 +71,12 @@ _AFTER = (
         _QUESTIONS.c.seq > bindparam("seq"),
     )
     .order_by(_QUESTIONS.c.seq)
+)
+
+
+_KEEP = insert(_CALIBRATIONS).prefix_with("OR REPLACE")
+_KEPT = select(_CALIBRATIONS.c.record).where(
+    _CALIBRATIONS.c.embedding == bindparam("embedding")
 )
 
 
@@ -86,10 +99,10 @@ class QuestionLog:
         self._max_entries = max_entries
         self._engine = open_engine(path, busy_timeout_s=1.0)
         try:
-            _QUESTIONS.metadata.create_all(self._engine)
-        except DBAPIError as error:
+            create_tables(self._engine, _METADATA)
+        except StorageError:
             self._engine.dispose()
-            raise storage_error(self._engine, error) from error
+            raise
         self._lock = Lock()
         self._writes = 0
         self._seq = 0
@@ -143,6 +156,17 @@ class QuestionLog:
     def rewind(self) -> None:
         """Let `news` begin at the first question again."""
         self._seq = 0
+
+    def calibration(self) -> str | None:
+        """Return the record that was kept last; `None` if there is none."""
+        with self._engine.connect() as connection:
+            record = connection.scalar(_KEPT, {"embedding": self._embedding})
+        return None if record is None else str(record)
+
+    def keep_calibration(self, record: str) -> None:
+        """Keep a record, in place of the one before."""
+        with self._engine.begin() as connection:
+            connection.execute(_KEEP, {"embedding": self._embedding, "record": record})
 
     def clear(self) -> None:
         """Remove every question of the model."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeAlias
 
-from langchain_llmops.caching.semantic.calibration import JudgedPair
-from langchain_llmops.caching.semantic.question import semantic_text
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from langchain_llmops.caching.semantic.calibration import Calibration
+    from langchain_llmops.caching.semantic.calibration import JudgedPair
     from langchain_llmops.caching.semantic.embedder import QuestionEmbedder
     from langchain_llmops.caching.semantic.judge import Judge
+    from langchain_llmops.caching.semantic.operating_point import Calibration
     from langchain_llmops.caching.semantic.vector_rows import Vector
 
 __all__ = ["LabelledPair", "Matcher"]
@@ -55,7 +54,7 @@ class Matcher:
     ) -> Calibration:
         """Let the judge learn from labelled pairs; raises what the model raises."""
         checked = _checked(pairs)
-        texts = _texts(checked)
+        texts = self._texts(checked)
         vectors = self._embedder.embed_all(texts)
         return self._learn(checked, texts, vectors, confidence)
 
@@ -64,7 +63,7 @@ class Matcher:
     ) -> Calibration:
         """Learn as `calibrate` does; never blocks the event loop."""
         checked = _checked(pairs)
-        texts = _texts(checked)
+        texts = self._texts(checked)
         vectors = await self._embedder.aembed_all(texts)
         return await asyncio.to_thread(self._learn, checked, texts, vectors, confidence)
 
@@ -74,7 +73,7 @@ class Matcher:
         """Return the texts to compare, or two `None` and what the texts decide."""
         if question_a.split() == question_b.split():
             return None, None, True
-        a, b = semantic_text(question_a), semantic_text(question_b)
+        a, b = self._judge.text(question_a), self._judge.text(question_b)
         if a is None or b is None or self._judge.objection(a, b) is not None:
             return None, None, False
         return a, b, False
@@ -95,12 +94,22 @@ class Matcher:
         judged = [self._judged(pair, by_text) for pair in pairs]
         return self._judge.calibrate(judged, confidence=confidence)
 
+    def _texts(self, pairs: Iterable[LabelledPair]) -> list[str]:
+        """Return each text that must be embedded once, as it is in a lookup."""
+        texts = (self._judge.text(text) for pair in pairs for text in pair[:2])
+        return [text for text in dict.fromkeys(texts) if text is not None]
+
     def _judged(
         self, pair: LabelledPair, vectors: dict[str, Vector | None]
     ) -> JudgedPair:
         """Return a pair as a lookup would see it."""
+        # Here: what fits is loaded only to fit.
+        from langchain_llmops.caching.semantic.calibration import (  # noqa: PLC0415
+            JudgedPair,
+        )
+
         question_a, question_b, same = pair
-        a, b = semantic_text(question_a), semantic_text(question_b)
+        a, b = self._judge.text(question_a), self._judge.text(question_b)
         one = None if a is None else vectors[a]
         other = None if b is None else vectors[b]
         return JudgedPair(
@@ -131,12 +140,6 @@ def _checked(pairs: Iterable[Sequence[object]]) -> list[LabelledPair]:
                     "two texts and True or False"
                 )
     return checked
-
-
-def _texts(pairs: Iterable[LabelledPair]) -> list[str]:
-    """Return each text that must be embedded once, as it is embedded in a lookup."""
-    texts = dict.fromkeys(semantic_text(text) for pair in pairs for text in pair[:2])
-    return [text for text in texts if text is not None]
 
 
 def _cosine(one: Vector | None, other: Vector | None) -> float:

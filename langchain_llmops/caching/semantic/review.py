@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import Generation
 
-    from langchain_llmops.caching.semantic.vector_index import Match
+    from langchain_llmops.caching.semantic.base import Match
 
 __all__ = ["HitReview", "ShadowHit", "answers_agree"]
 

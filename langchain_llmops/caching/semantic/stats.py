@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_llmops.caching.semantic.calibration import Calibration
+    from langchain_llmops.caching.semantic.base import QuestionCounts
+    from langchain_llmops.caching.semantic.operating_point import Calibration
     from langchain_llmops.caching.stats import CacheStats
 
 __all__ = ["SemanticCounter", "SemanticStats"]
@@ -27,9 +28,9 @@ class SemanticStats:
         abstained: Lookups not made because nothing is proven yet.
         refused: Near questions that a guard kept apart, by guard.
         embedding_errors: Failures of the embedding model.
-        log_errors: Failures of the file that keeps the questions.
-        entries: Questions in the index now.
-        partitions: Partitions that hold one.
+        log_errors: Failures of the file or server that keeps the questions.
+        entries: Questions that can be found now; `None` where that is not known.
+        partitions: Partitions that hold one; `None` where that is not known.
         evicted: Questions that had to leave for want of room.
         lost: Questions dropped because their answer had expired.
         quarantined: Questions that feedback took out of service.
@@ -37,6 +38,8 @@ class SemanticStats:
         would_serve: Hits that shadow mode would have given.
         compared: Those of them whose own answer arrived to compare with.
         agreed: Those of them where the two answers say the same.
+        ignored_calibrations: Records beside the questions that could not be used here:
+            damaged, or made with another model, guards or rate.
         calibration: What labelled pairs proved; `None` before `calibrate`.
         tier: What the `TieredCache` below counted; `None` for another store.
     """
@@ -48,8 +51,8 @@ class SemanticStats:
     refused: Mapping[str, int]
     embedding_errors: int
     log_errors: int
-    entries: int
-    partitions: int
+    entries: int | None
+    partitions: int | None
     evicted: int
     lost: int
     quarantined: int
@@ -57,6 +60,7 @@ class SemanticStats:
     would_serve: int
     compared: int
     agreed: int
+    ignored_calibrations: int
     calibration: Calibration | None
     tier: CacheStats | None
 
@@ -88,8 +92,8 @@ class SemanticCounter:
         self,
         *,
         embedding_errors: int,
-        entries: int,
-        partitions: int,
+        questions: QuestionCounts,
+        ignored_calibrations: int,
         calibration: Calibration | None,
         tier: CacheStats | None,
     ) -> SemanticStats:
@@ -103,16 +107,17 @@ class SemanticCounter:
             abstained=events["abstained"],
             refused=refused,
             embedding_errors=embedding_errors,
-            log_errors=events["log_errors"],
-            entries=entries,
-            partitions=partitions,
-            evicted=events["evicted"],
+            log_errors=questions.errors,
+            entries=questions.entries,
+            partitions=questions.partitions,
+            evicted=questions.evicted,
             lost=events["lost"],
             quarantined=events["quarantined"],
             confirmed=events["confirmed"],
             would_serve=events["would_serve"],
             compared=events["compared"],
             agreed=events["agreed"],
+            ignored_calibrations=ignored_calibrations,
             calibration=calibration,
             tier=tier,
         )

@@ -6,54 +6,18 @@ hundred thousand questions in one partition and in twenty thousand are the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from langchain_llmops.caching.semantic.base import Match
 from langchain_llmops.caching.semantic.vector_rows import Directions, Rows
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from langchain_llmops.caching.semantic.vector_rows import Slot, Vector
 
-__all__ = ["Match", "VectorIndex", "unit_vector"]
-
-
-def unit_vector(values: Iterable[float]) -> Vector | None:
-    """Return the direction of an embedding as float32, or `None` if it has none.
-
-    Args:
-        values: What an embedding model returned: floats in a list or an array.
-
-    Returns:
-        A one-dimensional vector of length 1; `None` for an empty or zero vector and
-        for one that is not finite, which are no direction to search in.
-    """
-    vector = np.asarray(values, dtype=np.float32)
-    if vector.ndim != 1:
-        return None
-    norm = float(np.linalg.norm(vector))
-    return vector / norm if np.isfinite(norm) and norm > 0.0 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """A stored question near the one that was asked.
-
-    Attributes:
-        key: What the entry was added under.
-        text: The stored question.
-        similarity: Cosine, at most 1.
-    """
-
-    key: str
-    text: str
-    similarity: float
+__all__ = ["VectorIndex"]
 
 
 class VectorIndex:
@@ -101,7 +65,7 @@ class VectorIndex:
             partition: Where it may be found, and nowhere else.
             key: Identifies it across partitions.
             text: The question, handed back by `search`.
-            vector: Its direction, from `unit_vector`; all of one length.
+            vector: Its direction, of length 1; all of one length.
 
         Returns:
             Keys that had to leave to make room.
@@ -125,7 +89,7 @@ class VectorIndex:
 
         Args:
             partition: The only one that is looked at.
-            vector: A direction from `unit_vector`.
+            vector: A direction, of length 1.
             limit: How many to return at most.
             floor: Smallest similarity of interest.
         """

@@ -12,10 +12,12 @@ or share a common direction, as those of many embedding models do.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["EXACT_ROWS", "SHORTLIST", "Directions", "Rows", "Slot", "Vector"]
 
@@ -28,8 +30,8 @@ SHORTLIST: Final = 64
 _SIGNATURE_BITS: Final = 512
 _BLOCK_ROWS: Final = 8192
 
-Vector: TypeAlias = npt.NDArray[np.float32]
-Signatures: TypeAlias = npt.NDArray[np.uint8]
+Vector: TypeAlias = "npt.NDArray[np.float32]"
+Signatures: TypeAlias = "npt.NDArray[np.uint8]"
 _Number = TypeVar("_Number", bound=np.generic)
 
 

@@ -13,10 +13,15 @@ class Entry(NamedTuple):
     Attributes:
         value: The encoded answer; a tier never looks inside.
         expires_at: Seconds since the epoch; `None` keeps it until it is evicted.
+        usd: What having it saves each time; `None` if no price is known. With `tokens`
+            a hint for tiers that evict by value; no tier need keep either.
+        tokens: Tokens that having it saves each time; 0 if that is not known.
     """
 
     value: bytes
     expires_at: float | None
+    usd: float | None = None
+    tokens: int = 0
 
 
 class Tier(Protocol):

@@ -98,6 +98,10 @@ class GuardedTier:
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
             self._failed("clear", error)
 
+    def resting(self, now: float) -> bool:
+        """Return whether the tier is left alone now, because it failed."""
+        return now < self._resting_until
+
     def damaged(self, error: Exception) -> None:
         """Count a value that could not be read; the tier itself works."""
         with self._lock:

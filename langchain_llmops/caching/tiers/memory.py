@@ -1,12 +1,16 @@
-"""The tier in this process: least recently used goes first."""
+"""The tier in this process: bounded, by age of use or by what an entry saves."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from langchain_llmops.caching.tiers.epochs import LocalEpochs
+from langchain_llmops.caching.tiers.eviction import (
+    EvictionRule,
+    LeastRecent,
+    LeastValuable,
+)
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_llmops.caching.tiers.base import Entry
     from langchain_llmops.caching.tiers.epochs import Epochs
+    from langchain_llmops.caching.tiers.eviction import EvictionOrder
 
 __all__ = ["MemoryTier"]
 
@@ -24,16 +29,22 @@ _OVERHEAD: Final = 400
 class MemoryTier:
     """Keep values in memory, bounded in entries and in bytes.
 
-    Every operation takes constant time, a microsecond or less. Safe across threads and
-    event loops; nothing survives the process.
+    Every operation takes constant time, a microsecond or less; with `evict="value"` a
+    store may take the logarithm of what is kept. Safe across threads and event loops;
+    nothing survives the process.
 
     Args:
         max_entries: How many values are kept.
         max_bytes: Memory they may take, keys and bookkeeping included (estimated). A
             value that is larger by itself is not kept.
+        evict: What leaves for want of room: `"lru"`, what was not used for longest, or
+            `"value"`, what saves the least dollars per byte, counting how often it is
+            used; what was dear once ages (GreedyDual-Size-Frequency). An answer of
+            unknown price is taken to cost per token what the priced ones cost; one of
+            unknown tokens to be as dear as it is long.
 
     Raises:
-        ConfigurationError: A bound is not positive.
+        ConfigurationError: A bound is not positive, or `evict` is unknown.
     """
 
     name: Final = "memory"
@@ -41,17 +52,28 @@ class MemoryTier:
     """Who shares it: this process."""
 
     def __init__(
-        self, *, max_entries: int = 10_000, max_bytes: int = 64 * 1024 * 1024
+        self,
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        evict: EvictionRule = "lru",
     ) -> None:
         for label, bound in (("max_entries", max_entries), ("max_bytes", max_bytes)):
             if bound < 1:
                 raise ConfigurationError(
                     f"{label}={bound!r} keeps nothing: give a positive number"
                 )
+        if evict not in get_args(EvictionRule):
+            raise ConfigurationError(
+                f'evict={evict!r} is unknown: use "lru" or "value"'
+            )
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._lock = Lock()
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: dict[str, Entry] = {}
+        self._order: EvictionOrder = (
+            LeastRecent() if evict == "lru" else LeastValuable()
+        )
         self._bytes = 0
         self._evictions = 0
         self._epochs = LocalEpochs()
@@ -78,7 +100,7 @@ class MemoryTier:
             if entry.expires_at is not None and entry.expires_at <= now:
                 self._remove(key)
                 return None
-            self._entries.move_to_end(key)
+            self._order.use(key)
             return entry
 
     async def aget(self, key: str, now: float) -> Entry | None:
@@ -94,11 +116,12 @@ class MemoryTier:
             if size > self._max_bytes:
                 return
             self._entries[key] = entry
+            self._order.add(key, usd=entry.usd, tokens=entry.tokens, size=size)
             self._bytes += size
             while (
                 len(self._entries) > self._max_entries or self._bytes > self._max_bytes
             ):
-                self._evict_oldest(now)
+                self._evict(now)
 
     async def aset(self, key: str, entry: Entry, now: float) -> None:
         """Keep a value as `set` does."""
@@ -108,6 +131,7 @@ class MemoryTier:
         """Forget every value."""
         with self._lock:
             self._entries.clear()
+            self._order.clear()
             self._bytes = 0
 
     async def aclear(self) -> None:
@@ -148,11 +172,16 @@ class MemoryTier:
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def _evict_oldest(self, now: float) -> None:
-        key, entry = next(iter(self._entries.items()))
-        self._remove(key)
+    def _evict(self, now: float) -> None:
+        entry = self._forget(self._order.evict())
         if entry.expires_at is None or entry.expires_at > now:
             self._evictions += 1
 
     def _remove(self, key: str) -> None:
-        self._bytes -= len(self._entries.pop(key).value) + _OVERHEAD
+        self._order.remove(key)
+        self._forget(key)
+
+    def _forget(self, key: str) -> Entry:
+        entry = self._entries.pop(key)
+        self._bytes -= len(entry.value) + _OVERHEAD
+        return entry

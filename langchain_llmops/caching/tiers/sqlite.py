@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from langchain_llmops.errors import ConfigurationError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.tiers.epochs import Epochs
 
 __all__ = ["SQLiteTier"]
+
+_Rule = Literal["oldest", "value"]
 
 _SWEEP_EVERY: Final = 64
 """Writes between two looks at the file's size and at what has expired."""
@@ -30,12 +32,15 @@ class SQLiteTier:
 
     Args:
         path: The file; made with its folder if it is not there.
-        max_bytes: Size that the data in the file may take. Beyond it the tenth that
-            was stored first goes. Checked now and then: a few writes may exceed it.
+        max_bytes: Size that the data in the file may take. Beyond it a tenth of the
+            answers goes. Checked now and then: a few writes may exceed it.
+        evict: Which tenth goes: `"oldest"`, what was stored first, or `"value"`, what
+            saves the least dollars per byte, as in `MemoryTier`. The latter makes a
+            write half as dear again; uses that a tier above answered are not seen.
         busy_timeout_s: Seconds that a write waits for another writer.
 
     Raises:
-        ConfigurationError: `max_bytes` is not positive.
+        ConfigurationError: `max_bytes` is not positive, or `evict` is unknown.
         StorageError: The file cannot be used: not a database, locked, read-only.
     """
 
@@ -48,11 +53,16 @@ class SQLiteTier:
         path: str | Path,
         *,
         max_bytes: int = 1024 * 1024 * 1024,
+        evict: _Rule = "oldest",
         busy_timeout_s: float = 1.0,
     ) -> None:
         if max_bytes < 1:
             raise ConfigurationError(
                 f"max_bytes={max_bytes!r} keeps nothing: give a positive number"
+            )
+        if evict not in get_args(_Rule):
+            raise ConfigurationError(
+                f'evict={evict!r} is unknown: use "oldest" or "value"'
             )
         # SQLAlchemy takes a tenth of a second to import: only those who use it wait.
         from langchain_llmops.caching.tiers.sqlite_table import (  # noqa: PLC0415 - as said
@@ -60,7 +70,9 @@ class SQLiteTier:
         )
 
         self.path = Path(path)
-        self._table = SQLiteTable(path, busy_timeout_s=busy_timeout_s)
+        self._table = SQLiteTable(
+            path, busy_timeout_s=busy_timeout_s, by_value=evict == "value"
+        )
         self._max_bytes = max_bytes
         self._lock = Lock()
         self._writes = 0

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from langchain_llmops.caching.tiers.base import Entry
 from langchain_llmops.caching.tiers.epochs import new_epoch
+from langchain_llmops.caching.tiers.sqlite_value import RANKS, RowValues
 from langchain_llmops.storage.engine import create_tables, open_engine
 
 if TYPE_CHECKING:
@@ -91,15 +92,21 @@ class SQLiteTable:
     Args:
         path: The file; made with its folder if it is not there.
         busy_timeout_s: Seconds that a write waits for another writer.
+        by_value: Whether the least valuable rows leave, rather than the oldest.
 
     Raises:
         StorageError: The file cannot be used: not a database, locked, read-only.
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout_s: float) -> None:
+    def __init__(
+        self, path: str | Path, *, busy_timeout_s: float, by_value: bool = False
+    ) -> None:
+        self._values = RowValues() if by_value else None
         self.engine = open_engine(path, busy_timeout_s=busy_timeout_s)
         try:
             create_tables(self.engine, _METADATA)
+            if by_value:
+                create_tables(self.engine, RANKS)
         except BaseException:
             self.engine.dispose()
             raise
@@ -113,6 +120,8 @@ class SQLiteTable:
         value, expires_at = row
         if expires_at is not None and expires_at <= now:
             return None
+        if self._values is not None:
+            self._values.used(key)
         return Entry(value, expires_at)
 
     def set(
@@ -131,9 +140,11 @@ class SQLiteTable:
         }
         with self.engine.begin() as connection:
             connection.execute(_SET, row)
+            if self._values is not None:
+                self._values.stored(connection, key, entry)
             if sweep_to_bytes is None:
                 return 0
-            return _sweep(connection, now, sweep_to_bytes)
+            return _sweep(connection, now, sweep_to_bytes, self._values)
 
     def epochs(self, names: Sequence[str]) -> Epochs:
         """Return the epoch of each name; a name that has none gets one."""
@@ -170,11 +181,15 @@ class SQLiteTable:
         """Remove the rows of these keys."""
         with self.engine.begin() as connection:
             connection.execute(_REMOVE, [{"gone": key} for key in keys])
+            if self._values is not None:
+                self._values.forget_gone(connection)
 
     def clear(self) -> None:
         """Remove every row."""
         with self.engine.begin() as connection:
             connection.execute(delete(_CACHE))
+            if self._values is not None:
+                self._values.forget_gone(connection)
 
 
 def _new_epochs(names: Sequence[str]) -> list[dict[str, str]]:
@@ -186,15 +201,22 @@ def _read_epochs(connection: Connection, names: Sequence[str]) -> Epochs:
     return {row.name: row.epoch for row in rows}
 
 
-def _sweep(connection: Connection, now: float, max_bytes: int) -> int:
-    """Remove expired rows, then, if the data is too large, the oldest tenth."""
+def _sweep(
+    connection: Connection, now: float, max_bytes: int, values: RowValues | None
+) -> int:
+    """Remove expired rows, then, if the data is too large, a tenth of the others."""
     expired = delete(_CACHE).where(_CACHE.c.key.in_(_EXPIRED))
+    if values is not None:
+        values.forget_expired(connection, now, _SWEEP_ROWS)
+        values.count_uses(connection)
     connection.execute(expired, {"now": now})
     if _data_bytes(connection) <= max_bytes:
         return 0
-    count = connection.execute(_COUNT).scalar_one()
+    rows = max(1, connection.execute(_COUNT).scalar_one() // 10)
+    if values is not None:
+        return values.evict(connection, rows)
     oldest = delete(_CACHE).where(_CACHE.c.key.in_(_OLDEST))
-    return connection.execute(oldest, {"rows": max(1, count // 10)}).rowcount
+    return connection.execute(oldest, {"rows": rows}).rowcount
 
 
 def _data_bytes(connection: Connection) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import Generation
 
-__all__ = ["finish_reason", "is_storable"]
+__all__ = ["Flaw", "finish_reason", "flaw_of"]
+
+Flaw: TypeAlias = Literal["empty", "cut", "withheld", "malformed"]
 
 _FINISH_KEYS: Final = (
     "finish_reason",
@@ -22,40 +24,40 @@ _FINISH_KEYS: Final = (
     "status",
 )
 # How providers say that an answer was cut, withheld or went wrong.
-_UNFINISHED: Final = frozenset(
-    {
-        "blocklist",
-        "cancelled",
-        "content_filter",
-        "content_filtered",
-        "error",
-        "failed",
-        "guardrail_intervened",
-        "image_safety",
-        "incomplete",
-        "in_progress",
-        "language",
-        "length",
-        "malformed_function_call",
-        "max_tokens",
-        "model_context_window_exceeded",
-        "pause_turn",
-        "prohibited_content",
-        "recitation",
-        "refusal",
-        "safety",
-        "spii",
-    }
-)
+_UNFINISHED: Final[dict[str, Flaw]] = {
+    "blocklist": "withheld",
+    "cancelled": "cut",
+    "content_filter": "withheld",
+    "content_filtered": "withheld",
+    "error": "cut",
+    "failed": "cut",
+    "guardrail_intervened": "withheld",
+    "image_safety": "withheld",
+    "incomplete": "cut",
+    "in_progress": "cut",
+    "language": "withheld",
+    "length": "cut",
+    "malformed_function_call": "malformed",
+    "max_tokens": "cut",
+    "model_context_window_exceeded": "cut",
+    "pause_turn": "cut",
+    "prohibited_content": "withheld",
+    "recitation": "withheld",
+    "refusal": "withheld",
+    "safety": "withheld",
+    "spii": "withheld",
+}
 
 
-def is_storable(generations: Sequence[Generation]) -> bool:
-    """Return whether an answer may be given again.
+def flaw_of(generations: Sequence[Generation]) -> Flaw | None:
+    """Return why an answer may not be given again; `None` if it may.
 
     Not one that is empty, was cut (`length`), was withheld (`content_filter`, a
     refusal) or holds a tool call that could not be parsed: the next try may be better.
     """
-    return bool(generations) and all(map(_is_good, generations))
+    if not generations:
+        return "empty"
+    return next(filter(None, map(_flaw, generations)), None)
 
 
 def finish_reason(metadata: Mapping[str, Any]) -> str | None:
@@ -66,19 +68,21 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_good(generation: Generation) -> bool:
-    info = generation.generation_info or {}
+def _flaw(generation: Generation) -> Flaw | None:
+    flaw = _UNFINISHED.get(finish_reason(generation.generation_info or {}) or "")
     if not isinstance(generation, ChatGeneration):
-        return bool(generation.text.strip()) and finish_reason(info) not in _UNFINISHED
+        return flaw or (None if generation.text.strip() else "empty")
     message = generation.message
     if not isinstance(message, AIMessage):
-        return False
-    reasons = {finish_reason(info), finish_reason(message.response_metadata)}
-    if reasons & _UNFINISHED or message.invalid_tool_calls:
-        return False
-    if message.additional_kwargs.get("refusal"):
-        return False
-    return bool(message.tool_calls) or _says_something(message)
+        return "malformed"
+    flaw = flaw or _UNFINISHED.get(finish_reason(message.response_metadata) or "")
+    if flaw is None and message.additional_kwargs.get("refusal"):
+        flaw = "withheld"
+    if flaw is None and message.invalid_tool_calls:
+        flaw = "malformed"
+    if flaw is None and not message.tool_calls and not _says_something(message):
+        flaw = "empty"
+    return flaw
 
 
 def _says_something(message: AIMessage) -> bool:

@@ -119,7 +119,9 @@ def test_leases_of_killed_processes_do_not_pile_up(lease: SQLiteLease, time: Tim
 def test_what_is_held_is_renewed_while_the_call_runs(
     keeper: LeaseKeeper, lease: SQLiteLease, time: Time
 ):
-    token = keeper.take("key", may_wait=True) or ""
+    held = keeper.take("key", may_wait=True)
+    assert held is not None
+    token = held.token
     for _ in range(9):
         time.now += 3
         assert keeper.renew_all()

@@ -15,9 +15,9 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_llmops import SemanticCache, SQLiteTier, TieredCache
 from langchain_llmops.caching.base import CacheRequest
-from langchain_llmops.caching.semantic.index import LoggedQuestion
+from langchain_llmops.caching.semantic.index import LoggedQuestion, QuestionIndex
 from langchain_llmops.caching.semantic.log import QuestionLog
-from langchain_llmops.errors import StorageError
+from langchain_llmops.errors import ConfigurationError, StorageError
 
 ASKED = "How do I sort a list of numbers in Python?"
 ALIKE = "In Python, how do I sort a list of numbers?"
@@ -168,7 +168,7 @@ def test_questions_that_leave_memory_leave_the_file(opened):
 def test_a_lost_answer_takes_its_question_out_of_the_file(opened, clock):
     cache = opened()
     cache.put(asks(ASKED), answers())
-    cache._tier.clear()
+    cache.tier.clear()
     cache.get(asks(ALIKE))
     clock.now += 31
     asyncio.run(cache.aget(asks(ALIKE)))
@@ -194,6 +194,20 @@ def test_a_file_that_is_no_database_is_refused_at_once(tmp_path):
     path.write_text("not a database " * 100)
     with pytest.raises(StorageError, match=r"notes\.txt"):
         SemanticCache(Words(), path=path)
+
+
+def test_two_places_for_questions_are_refused(tmp_path, clock):
+    questions = QuestionIndex(max_entries=9, path=None, clock=clock)
+    with pytest.raises(ConfigurationError, match="two places for the same"):
+        SemanticCache(Words(), path=tmp_path / "q.db", questions=questions)
+
+
+def test_questions_of_one_model_are_no_use_to_another(clock):
+    questions = QuestionIndex(max_entries=9, path=None, clock=clock)
+    SemanticCache(Words("words-1"), questions=questions).put(asks(ASKED), answers())
+    assert SemanticCache(Words("words-1"), questions=questions).stats().entries == 1
+    with pytest.raises(ConfigurationError, match="give each embedding model its own"):
+        SemanticCache(Words("words-2"), questions=questions)
 
 
 def row(number, **changes):

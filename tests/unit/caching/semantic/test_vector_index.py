@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from langchain_llmops.caching.semantic import vector_rows
-from langchain_llmops.caching.semantic.vector_index import VectorIndex, unit_vector
+from langchain_llmops.caching.semantic.embedder import unit_vector
+from langchain_llmops.caching.semantic.vector_index import VectorIndex
 from langchain_llmops.errors import ConfigurationError
 
 

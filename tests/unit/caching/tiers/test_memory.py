@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +80,65 @@ class LruMachine(RuleBasedStateMachine):
 
 TestLru = LruMachine.TestCase
 TestLru.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcdefghij"),
+            st.integers(0, 300),
+            st.none() | st.floats(0, 1),
+            st.integers(0, 2_000),
+            st.none() | st.integers(1, 5),
+        ),
+        max_size=60,
+    )
+)
+def test_eviction_by_value_never_exceeds_the_bounds(steps: list[Any]):
+    tier = MemoryTier(max_entries=4, max_bytes=4 * _OVERHEAD, evict="value")
+    for now, (key, size, usd, tokens, ttl) in enumerate(steps):
+        expires_at = None if ttl is None else now + ttl
+        tier.set(key, Entry(b"x" * size, expires_at, usd, tokens), now)
+        kept = dict(tier.scan(0))
+        assert len(tier) == len(kept) <= 4
+        sizes = [len(entry.value) + _OVERHEAD for entry in kept.values()]
+        assert tier.size_bytes == sum(sizes) <= 4 * _OVERHEAD
+        tier.get("abcdefghij"[now % 10], now)
+        tier.remove("a" if now % 7 == 0 else "")
+    tier.clear()
+    assert (len(tier), tier.size_bytes) == (0, 0)
+
+
+def test_by_value_the_dear_answer_outlives_many_cheap_ones():
+    dear, cheap = Entry(b"x" * 100, None, 0.5, 900), Entry(b"x" * 100, None, 0.001, 9)
+    tiers = {rule: MemoryTier(max_entries=3, evict=rule) for rule in ("lru", "value")}
+    for tier in tiers.values():
+        tier.set("dear", dear, 0)
+        for number in range(20):
+            tier.set(str(number), cheap, 0)
+    assert tiers["lru"].get("dear", 0) is None
+    assert tiers["value"].get("dear", 0) == dear
+    assert tiers["value"].evictions == 18
+
+
+def test_by_value_saves_more_money_than_lru_where_prices_differ():
+    rng = random.Random(5)
+    prices = [0.0005 * 200 ** rng.random() for _ in range(400)]
+    traffic = rng.choices(range(400), [1 / (n + 1) for n in range(400)], k=8_000)
+    saved = {"lru": 0.0, "value": 0.0}
+    for order in saved:
+        tier = MemoryTier(max_entries=40, evict=order)  # type: ignore[arg-type]  # both are one
+        for number in traffic:
+            if tier.get(str(number), 0):
+                saved[order] += prices[number]
+            else:
+                tier.set(str(number), Entry(b"x" * 800, None, prices[number], 9), 0)
+    assert saved["value"] > 1.25 * saved["lru"]
+
+
+def test_an_unknown_rule_is_an_error():
+    with pytest.raises(ConfigurationError, match="evict='fifo'"):
+        MemoryTier(evict="fifo")  # type: ignore[arg-type]  # what is tested
 
 
 @given(size=st.integers(1, 100))

@@ -92,6 +92,77 @@ def test_the_oldest_go_when_the_file_is_full(path: Path):
         assert kept == list(range(tier.evictions, 4 * _SWEEP_EVERY))
 
 
+def ranks(path: Path) -> dict[str, tuple[int, float]]:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT key, uses, rank FROM llmops_cache_rank")
+        return {key: (uses, rank) for key, uses, rank in found}
+
+
+def test_by_value_what_saves_least_per_byte_goes_when_the_file_is_full(path: Path):
+    with closing(SQLiteTier(path, max_bytes=200_000, evict="value")) as tier:
+        for number in range(4 * _SWEEP_EVERY):
+            usd = 1.0 if number % 16 == 0 else 0.001
+            entry = Entry(b"x" * 4_000, None, usd, 100)
+            tier.set(f"{number:04}", entry, now=float(number))
+        kept = [n for n in range(4 * _SWEEP_EVERY) if tier.get(f"{n:04}", now=0)]
+        assert tier.evictions == 4 * _SWEEP_EVERY - len(kept) > 0
+        assert {n for n in kept if n % 16 == 0} == set(range(0, 4 * _SWEEP_EVERY, 16))
+    assert set(ranks(path)) == {f"{number:04}" for number in kept}
+
+
+def test_by_value_what_was_dear_leaves_at_last(path: Path):
+    with closing(SQLiteTier(path, max_bytes=60_000, evict="value")) as tier:
+        tier.set("dear", Entry(b"x" * 4_000, None, 0.005, 100), now=0)
+        for number in range(20 * _SWEEP_EVERY):
+            tier.set(str(number), Entry(b"x" * 2_000, None, 0.001, 100), now=number)
+            if number % _SWEEP_EVERY == 0 and "dear" not in ranks(path):
+                break
+        else:
+            pytest.fail("it never left")
+        assert number > 2 * _SWEEP_EVERY
+        assert tier.get("dear", now=0) is None
+
+
+def test_by_value_uses_count_and_are_written_with_the_next_sweep(path: Path):
+    with closing(SQLiteTier(path, evict="value")) as tier:
+        tier.set("a", Entry(b"x" * 800, None, 1.0, 100), now=0)
+        once = ranks(path)["a"]
+        for _ in range(4):
+            tier.get("a", now=0)
+        assert ranks(path)["a"] == once == (1, pytest.approx(0.001))
+        for number in range(_SWEEP_EVERY):
+            tier.set(str(number), ENTRY, now=0)
+        assert ranks(path)["a"] == (5, pytest.approx(0.005))
+        tier.set("a", Entry(b"x" * 800, None, 1.0, 100), now=0)
+        assert ranks(path)["a"] == (6, pytest.approx(0.006))
+
+
+def test_by_value_ranks_leave_with_their_rows(path: Path):
+    with closing(SQLiteTier(path, evict="value")) as tier:
+        tier.set("old", Entry(b"x", 1.0), now=0)
+        for number in range(_SWEEP_EVERY):
+            tier.set(str(number), ENTRY, now=5.0)
+        assert "old" not in ranks(path)
+        tier.remove(["1", "2"])
+        assert len(ranks(path)) == rows(path) == _SWEEP_EVERY - 2
+        tier.clear()
+        assert ranks(path) == {}
+
+
+def test_a_file_serves_both_rules(tier: SQLiteTier, path: Path):
+    tier.set("a", ENTRY, now=0)
+    with closing(SQLiteTier(path, max_bytes=1, evict="value")) as other:
+        assert other.get("a", now=0) == ENTRY
+        other.set("b", Entry(b"x", None, 1.0, 1), now=0)  # a sweep: one goes
+        assert other.get("a", now=0) is None
+        assert tier.get("b", now=0) == Entry(b"x", None)
+
+
+def test_an_unknown_rule_is_an_error(path: Path):
+    with pytest.raises(ConfigurationError, match="evict='lru'"):
+        SQLiteTier(path, evict="lru")  # type: ignore[arg-type]  # what is tested
+
+
 def test_a_bound_that_keeps_nothing_is_an_error(path: Path):
     with pytest.raises(ConfigurationError, match="keeps nothing"):
         SQLiteTier(path, max_bytes=0)

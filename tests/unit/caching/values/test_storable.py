@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, ChatMessage, InvalidToolCall
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_llmops.caching.values.storable import finish_reason, is_storable
+from langchain_llmops.caching.values.storable import finish_reason, flaw_of
 
 CALL = {"name": "weather", "args": {}, "id": "1"}
 
@@ -36,7 +36,7 @@ def chat(*content: Any, info: dict[str, Any] | None = None, **fields: Any) -> An
     ],
 )
 def test_good_answers_are(answer: Any):
-    assert is_storable(answer)
+    assert flaw_of(answer) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_good_answers_are(answer: Any):
     ],
 )
 def test_empty_cut_withheld_and_broken_ones_are_not(answer: Any):
-    assert not is_storable(answer)
+    assert flaw_of(answer)
 
 
 def test_a_finish_reason_is_found_under_any_of_its_names():
