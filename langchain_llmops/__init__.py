@@ -20,27 +20,55 @@ if TYPE_CHECKING:
         TieredCache,
         cache_scope,
     )
-    from langchain_llmops.cost import CostCallbackHandler
+    from langchain_llmops.cost import (
+        Budget,
+        BudgetLayer,
+        CostAnalyzer,
+        CostCallbackHandler,
+        MemoryBudgetStore,
+        RedisBudgetStore,
+        SQLBudgetStore,
+        TrackedEmbeddings,
+        UsageLedger,
+        track_costs,
+    )
+    from langchain_llmops.errors import BudgetExceededError
     from langchain_llmops.models import ModelCall, ModelLayer, with_layers
+    from langchain_llmops.observability import MetricsCallbackHandler
     from langchain_llmops.retrieval import FaissStore
+    from langchain_llmops.routing import Candidate, ModelCatalog, SelectionPolicy
     from langchain_llmops.tokens import TokenCounter
 
 __version__ = "0.1.0"
 
 __all__ = (
+    "Budget",
+    "BudgetExceededError",
+    "BudgetLayer",
     "CacheLayer",
     "CachedEmbeddings",
+    "Candidate",
+    "CostAnalyzer",
     "CostCallbackHandler",
     "FaissStore",
+    "MemoryBudgetStore",
     "MemoryTier",
+    "MetricsCallbackHandler",
     "ModelCall",
+    "ModelCatalog",
     "ModelLayer",
+    "RedisBudgetStore",
     "RedisTier",
+    "SQLBudgetStore",
     "SQLiteTier",
+    "SelectionPolicy",
     "SemanticCache",
     "TieredCache",
     "TokenCounter",
+    "TrackedEmbeddings",
+    "UsageLedger",
     "cache_scope",
+    "track_costs",
     "with_layers",
 )
 
@@ -55,9 +83,23 @@ _MODULES = {
         "TieredCache",
         "cache_scope",
     ),
-    "cost": ("CostCallbackHandler",),
+    "cost": (
+        "Budget",
+        "BudgetLayer",
+        "CostAnalyzer",
+        "CostCallbackHandler",
+        "MemoryBudgetStore",
+        "RedisBudgetStore",
+        "SQLBudgetStore",
+        "TrackedEmbeddings",
+        "UsageLedger",
+        "track_costs",
+    ),
+    "errors": ("BudgetExceededError",),
     "models": ("ModelCall", "ModelLayer", "with_layers"),
+    "observability": ("MetricsCallbackHandler",),
     "retrieval": ("FaissStore",),
+    "routing": ("Candidate", "ModelCatalog", "SelectionPolicy"),
     "tokens": ("TokenCounter",),
 }
 

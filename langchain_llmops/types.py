@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-__all__ = ["CACHE_KEY", "CacheKind", "CacheMark"]
+__all__ = [
+    "BUDGET_EVENT",
+    "CACHE_KEY",
+    "FAILOVER_EVENT",
+    "QUEUE_WAIT_EVENT",
+    "RETRY_EVENT",
+    "BudgetEvent",
+    "CacheKind",
+    "CacheMark",
+    "QueueWaitEvent",
+]
 
 CACHE_KEY = "cache"
 """Key under which `response_metadata` of a cached message carries its `CacheMark`."""
@@ -30,3 +40,33 @@ class CacheMark(TypedDict):
     saved_output_tokens: int
     saved_usd: float | None
     hit_id: str
+
+
+RETRY_EVENT = "llmops.retry"
+"""Custom event of LangChain: a call that failed is tried again.
+
+Layers and routers send these to the handlers of their run, for metrics. The data of
+each is a dictionary of its own, so that a handler which is attached twice can tell.
+"""
+
+FAILOVER_EVENT = "llmops.failover"
+"""Custom event: a call that failed goes to another model."""
+
+QUEUE_WAIT_EVENT = "llmops.queue_wait"
+"""Custom event: a call got its slot. Its data is a `QueueWaitEvent`."""
+
+BUDGET_EVENT = "llmops.budget"
+"""Custom event: a budget's use has changed. Its data is a `BudgetEvent`."""
+
+
+class QueueWaitEvent(TypedDict):
+    """How long a call waited for its slot, in seconds."""
+
+    seconds: float
+
+
+class BudgetEvent(TypedDict):
+    """How much of a budget is used or reserved: 0 for nothing, 1 for all of it."""
+
+    scope: str
+    use: float

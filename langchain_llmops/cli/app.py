@@ -159,6 +159,44 @@ def provider(
 
 
 @app.command()
+def report(
+    *,
+    by: Annotated[
+        str, typer.Option(help="tenant, user, feature, model, provider; with commas.")
+    ] = "feature,model",
+    since: Annotated[
+        str | None, typer.Option(help="7d, 24h, 2w or a date.  [the beginning]")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The same.  [now]")] = None,
+    ledger: Annotated[
+        str, typer.Option(help="The file or URL that UsageLedger writes to.")
+    ] = "llmops.db",
+    timeframe: Annotated[
+        str, typer.Option(help="hourly, daily, weekly or monthly periods (JSON).")
+    ] = "daily",
+    format_: Annotated[
+        str, typer.Option("--format", help="table, csv or json.")
+    ] = "table",
+) -> None:
+    """Show what a ledger says: cost, waste and savings, trend and the month's end.
+
+    Windows are widened to whole days in UTC (hourly: to whole hours).
+    """
+    from langchain_llmops.cli.report import run_report  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_report(
+            ledger=ledger,
+            by=by,
+            since=since,
+            until=until,
+            timeframe=timeframe,
+            format_=format_,
+        )
+    )
+
+
+@app.command()
 def doctor(
     *,
     fetch_encodings: Annotated[

@@ -16,12 +16,23 @@ from langchain_core.exceptions import (
     ModelRateLimitError,
 )
 
+from langchain_llmops.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    StorageError,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["left_by_reader", "may_be_billed"]
+__all__ = ["causes", "left_by_reader", "may_be_billed"]
 
 _REFUSALS = (
+    # Raised by a layer before anything is sent.
+    BudgetExceededError,
+    ConfigurationError,
+    StorageError,
+    # Raised for an answer that says no.
     ContextOverflowError,
     ModelAPIError,
     ModelAuthenticationError,
@@ -50,7 +61,7 @@ def may_be_billed(error: object) -> bool:
         isinstance(cause, (*_REFUSALS, ConnectionRefusedError, socket.gaierror))
         or _is_http_error(cause)
         or type(cause).__name__ in _NEVER_CONNECTED
-        for cause in _causes(error)
+        for cause in causes(error)
     )
 
 
@@ -59,7 +70,8 @@ def left_by_reader(error: object) -> bool:
     return isinstance(error, GeneratorExit | asyncio.CancelledError)
 
 
-def _causes(error: object) -> Iterator[object]:
+def causes(error: object) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on; at most eight."""
     for _ in range(8):
         if not isinstance(error, BaseException):
             return

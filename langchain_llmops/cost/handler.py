@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, overload
 
-from langchain_core.callbacks import BaseCallbackHandler
-
+from langchain_llmops.cost.events import CallTrackingHandler
 from langchain_llmops.cost.report import CostReport, Dimension, Tally
 from langchain_llmops.cost.tracker import CallTracker
 from langchain_llmops.errors import ConfigurationError
@@ -15,14 +14,13 @@ from langchain_llmops.pricing.prices import Prices, default_prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
-    from langchain_llmops.cost.charge import Charge
+    from langchain_llmops.cost.charge import Charge, ChargeLedger
 
 __all__ = ["CostCallbackHandler"]
 
 
-class CostCallbackHandler(BaseCallbackHandler):
+class CostCallbackHandler(CallTrackingHandler):
     """Counts what chat and text models use and cost, exactly where a provider says it.
 
     Pass it in `config["callbacks"]`, or to a model as `callbacks`. Every call is booked
@@ -46,10 +44,12 @@ class CostCallbackHandler(BaseCallbackHandler):
     last stays `unsettled`.
 
     Args:
+        ledger: Where each charge is kept as a row as well, such as a `UsageLedger`. It
+            also counts the calls that must be estimated, on its own thread.
         prices: What models cost; by default the list prices of the day.
 
     Raises:
-        ConfigurationError: `prices` are no `Prices`.
+        ConfigurationError: `prices` are no `Prices`, or `ledger` keeps no charges.
 
     Example:
         ```python
@@ -65,21 +65,23 @@ class CostCallbackHandler(BaseCallbackHandler):
         ```
     """
 
-    run_inline = True
-    raise_error = False
-
-    def __init__(self, *, prices: Prices | None = None) -> None:
+    def __init__(
+        self, ledger: ChargeLedger | None = None, *, prices: Prices | None = None
+    ) -> None:
         if prices is not None and not isinstance(prices, Prices):
             raise ConfigurationError(
                 f"prices={prices!r} are none: pass Prices({{model: UsdPerMillion(…)}})"
             )
+        if ledger is not None and not callable(getattr(ledger, "record", None)):
+            raise ConfigurationError(
+                f"ledger={ledger!r} keeps no charges: pass UsageLedger(…)"
+            )
         self._lock = threading.Lock()
         self._tally = Tally()
+        self._ledger = ledger
         self._tracker = CallTracker(prices or default_prices(), self._book)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return the handler itself: a copied chain reports to the same place."""
-        return self
+        if ledger is not None:
+            self._tracker.on_uncounted = ledger.follow(self._tracker)
 
     @overload
     def report(self) -> CostReport: ...
@@ -127,75 +129,20 @@ class CostCallbackHandler(BaseCallbackHandler):
         return await asyncio.to_thread(self.report, by)
 
     def reset(self) -> None:
-        """Start from zero. Calls under way are booked when they end."""
-        self._tracker.drop_estimates()
+        """Start from zero. Calls under way are booked when they end.
+
+        A ledger keeps all that it has: with one, calls that must be estimated are
+        counted first, as in `report`.
+        """
+        if self._ledger is None:
+            self._tracker.drop_estimates()
+        else:
+            self._tracker.count_estimates()
         with self._lock:
             self._tally = Tally()
-
-    def on_chat_model_start(  # noqa: D102 # see BaseCallbackHandler, here and below
-        self,
-        serialized: dict[str, Any],
-        messages: list[list[Any]],
-        *,
-        run_id: UUID,
-        **kwargs: Any,
-    ) -> None:
-        kwargs["serialized"] = serialized
-        self._tracker.started(run_id, _only(messages), kwargs, is_chat=True)
-
-    def on_llm_start(  # noqa: D102
-        self,
-        serialized: dict[str, Any],
-        prompts: list[str],
-        *,
-        run_id: UUID,
-        **kwargs: Any,
-    ) -> None:
-        kwargs["serialized"] = serialized
-        self._tracker.started(run_id, _only(prompts), kwargs, is_chat=False)
-
-    def on_llm_new_token(  # noqa: D102
-        self,
-        token: str | list[Any],
-        *,
-        chunk: Any = None,
-        run_id: UUID,
-        **kwargs: Any,  # noqa: ARG002 # core's signatures
-    ) -> None:
-        self._tracker.streamed(run_id, token if chunk is None else chunk)
-
-    def on_stream_event(  # noqa: D102
-        self,
-        event: Any,
-        *,
-        run_id: UUID,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        self._tracker.streamed(run_id, event)
-
-    def on_llm_end(  # noqa: D102
-        self,
-        response: Any,
-        *,
-        run_id: UUID,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        self._tracker.answered(run_id, response)
-
-    def on_llm_error(  # noqa: D102
-        self,
-        error: BaseException,
-        *,
-        run_id: UUID,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        self._tracker.failed(run_id, error)
 
     def _book(self, charge: Charge) -> None:
         with self._lock:
             self._tally.book(charge)
-
-
-def _only(inputs: Any) -> Any:
-    """Return the one input of a run: core starts a run for each."""
-    return inputs[0] if isinstance(inputs, list) and inputs else None
+        if self._ledger is not None:
+            self._ledger.record(charge)

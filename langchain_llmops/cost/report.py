@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
     from langchain_llmops.cost.charge import Charge
 
-__all__ = ["NO_FEATURE", "OTHER", "UNKNOWN_MODEL", "CostReport", "Dimension", "Tally"]
+__all__ = ["OTHER", "UNKNOWN_MODEL", "CostReport", "Dimension", "Tally"]
 
 Dimension = Literal["feature", "model"]
-
-NO_FEATURE = "(none)"
-"""The feature of calls whose `config["metadata"]` names none."""
 
 UNKNOWN_MODEL = "(unknown)"
 """The model of calls that name none."""
@@ -109,7 +106,9 @@ class Tally:
         self._groups: dict[tuple[str, str], _Sums] = {}
 
     def book(self, charge: Charge) -> None:
-        """Add one charge."""
+        """Add one charge; one that nobody bills leaves no trace."""
+        if charge.basis == "refused":
+            return
         key = self._key(charge.feature, charge.model)
         sums = self._groups.get(key)
         if sums is None:

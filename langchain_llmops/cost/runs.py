@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_llmops.cost.report import NO_FEATURE, UNKNOWN_MODEL
+from langchain_llmops.cost.charge import NOT_SAID
+from langchain_llmops.cost.report import UNKNOWN_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["OpenRun", "OpenRuns"]
+__all__ = ["OpenRun", "OpenRuns", "said"]
 
 
 class OpenRun:
@@ -22,6 +24,11 @@ class OpenRun:
     Attributes:
         run_id: Its run.
         started: Its place in the order in which this handler's runs began.
+        started_at: When it began, in seconds since the epoch.
+        began: The same by a clock that never goes backwards, as the next two.
+        arrivals: When its stream brought output, piece by piece, by that clock.
+        ended: When it ended, if it did.
+        error: Class of the error that ended it, if one did.
         input: What went in: messages of a chat model, prompts of a text model.
         is_chat: Whether it is a chat model.
         pieces: What its stream brought: chunks, protocol events or tokens.
@@ -32,12 +39,17 @@ class OpenRun:
     __slots__ = (
         "_details",
         "_metadata",
+        "arrivals",
+        "began",
         "copies",
+        "ended",
+        "error",
         "input",
         "is_chat",
         "pieces",
         "run_id",
         "started",
+        "started_at",
     )
 
     def __init__(
@@ -48,9 +60,16 @@ class OpenRun:
         details: Mapping[str, Any],
         *,
         is_chat: bool,
+        started_at: float = 0.0,
+        began: float = 0.0,
     ) -> None:
         self.run_id = run_id
         self.started = started
+        self.started_at = started_at
+        self.began = began
+        self.arrivals: list[float] = []
+        self.ended: float | None = None
+        self.error: str | None = None
         self.input = input_
         self.is_chat = is_chat
         self.pieces: list[object] = []
@@ -85,13 +104,19 @@ class OpenRun:
         provider = self._metadata.get("ls_provider")
         return provider if isinstance(provider, str) else None
 
+    def said(self, key: str) -> str:
+        """Return what `config["metadata"]` says of a key: the feature, the tenant."""
+        return said(self._metadata, key)
+
     @property
-    def feature(self) -> str:
-        """What the call is for, as `config["metadata"]["feature"]` says."""
-        feature = self._metadata.get("feature")
-        if isinstance(feature, int | float | UUID):
-            return str(feature)
-        return feature if feature and isinstance(feature, str) else NO_FEATURE
+    def duration_s(self) -> float:
+        """Seconds from its beginning to its end; 0 if it has not ended."""
+        return 0.0 if self.ended is None else max(0.0, self.ended - self.began)
+
+    @property
+    def first_token_s(self) -> float | None:
+        """Seconds until its stream brought output, if it did."""
+        return max(0.0, self.arrivals[0] - self.began) if self.arrivals else None
 
     @property
     def label(self) -> str:
@@ -120,23 +145,29 @@ class OpenRun:
 class OpenRuns:
     """The runs under way, by id; never more than a given number.
 
-    Not safe across threads: its owner holds a lock. Adding to `OpenRun.pieces` needs
-    none, as the events of one run come one after the other.
+    Not safe across threads: its owner holds a lock. Only `add` needs none, as the
+    events of one run come one after the other.
 
     Args:
         most: How many are kept. A cancelled `ainvoke` ends without an event, so runs
             may stay for ever; the oldest give way.
+        clock: Seconds since the epoch.
+        timer: Seconds on a clock that never goes backwards.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._most = most
+        self._clock = clock
+        self._timer = timer
         self._order = itertools.count()
         self._runs: dict[UUID, OpenRun] = {}
         self._answered: OrderedDict[str, tuple[int, str]] = OrderedDict()
-
-    def get(self, run_id: UUID) -> OpenRun | None:
-        """Return a run that began and has not ended."""
-        return self._runs.get(run_id)
 
     def open(
         self,
@@ -152,7 +183,13 @@ class OpenRuns:
             known.copies += 1
             return None
         self._runs[run_id] = OpenRun(
-            run_id, next(self._order), input_, details, is_chat=is_chat
+            run_id,
+            next(self._order),
+            input_,
+            details,
+            is_chat=is_chat,
+            started_at=self._clock(),
+            began=self._timer(),
         )
         if len(self._runs) <= self._most:
             return None
@@ -160,7 +197,18 @@ class OpenRuns:
 
     def close(self, run_id: UUID) -> OpenRun | None:
         """Note that a run ended; `None` if it never began, or ended before."""
-        return self._runs.pop(run_id, None)
+        run = self._runs.pop(run_id, None)
+        if run is not None:
+            run.ended = self._timer()
+        return run
+
+    def add(self, run_id: UUID, piece: object) -> None:
+        """Note what the stream of a run brought. Needs no lock."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.pieces.append(piece)
+            if _brings_output(piece):
+                run.arrivals.append(self._timer())
 
     def is_echo(self, run: OpenRun, message_id: str | None) -> bool:
         """Say whether a run only handed on the answer of a run inside it.
@@ -185,3 +233,22 @@ class OpenRuns:
     def remaining(self) -> list[OpenRun]:
         """Return the runs that began and have not ended."""
         return list(self._runs.values())
+
+
+def said(metadata: Mapping[str, Any], key: str) -> str:
+    """Return what `config["metadata"]` says of a key, if that can be a label."""
+    value = metadata.get(key)
+    if value and isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float | UUID) else NOT_SAID
+
+
+def _brings_output(piece: object) -> bool:
+    """Say whether a piece holds some of the answer; roles and usage are none of it."""
+    if isinstance(piece, dict):
+        return piece.get("event") == "content-block-delta"
+    message = getattr(piece, "message", None)
+    if message is None:
+        return bool(getattr(piece, "text", piece))
+    parts = ("content", "tool_call_chunks", "additional_kwargs")
+    return any(getattr(message, part, None) for part in parts)

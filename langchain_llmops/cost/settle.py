@@ -8,19 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_llmops.cost.charge import Charge
 from langchain_llmops.cost.estimate import estimate
+from langchain_llmops.cost.usage import Reply
 from langchain_llmops.pricing.money import motes
 from langchain_llmops.pricing.usage import Usage, token_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from langchain_llmops.cost.charge import Basis
     from langchain_llmops.cost.runs import OpenRun
-    from langchain_llmops.cost.usage import Reply
     from langchain_llmops.pricing import Prices
+    from langchain_llmops.pricing.rates import PriceSheet
 
-__all__ = ["from_cache", "is_hit", "settle", "settle_by_estimate", "unsettled"]
+__all__ = [
+    "from_cache",
+    "is_believable",
+    "is_hit",
+    "refused",
+    "settle",
+    "settle_by_estimate",
+    "unsettled",
+]
 
 _HOUR = "1h"
+_SILENCE = Reply()
+# No context is a hundredth of this: whoever reports it counts something else.
+_ABSURD_TOKENS = 10**9
+
+
+def is_believable(usage: Usage) -> bool:
+    """Say whether a call can have used that many tokens."""
+    return max(usage) <= _ABSURD_TOKENS
 
 
 def is_hit(run: OpenRun, reply: Reply) -> bool:
@@ -47,17 +65,15 @@ def is_hit(run: OpenRun, reply: Reply) -> bool:
 
 
 def settle(run: OpenRun, reply: Reply, usage: Usage, prices: Prices) -> Charge:
-    """Return the charge of a call whose usage the provider reported."""
+    """Return the charge of a call whose usage the provider reported.
+
+    More than a billion tokens of any kind are not believed: the call is unsettled.
+    """
     if usage.cache_write and not reply.splits_writes and _keeps_an_hour(run):
         usage = usage._replace(cache_write_1h=usage.cache_write)
-    return Charge(
-        run_id=run.run_id,
-        model=reply.model or run.label,
-        feature=run.feature,
-        basis="reported",
-        usage=usage,
-        cost=_cost(run, reply, usage, prices),
-    )
+    if not is_believable(usage):
+        return unsettled(run)
+    return _charge(run, reply, prices, basis="reported", usage=usage)
 
 
 def settle_by_estimate(
@@ -76,14 +92,7 @@ def settle_by_estimate(
     """
     model = reply.model or run.requested
     usage = estimate(run, model, output, reply.usage or Usage())
-    return Charge(
-        run_id=run.run_id,
-        model=reply.model or run.label,
-        feature=run.feature,
-        basis="estimated",
-        usage=usage,
-        cost=_cost(run, reply, usage, prices),
-    )
+    return _charge(run, reply, prices, basis="estimated", usage=usage)
 
 
 def from_cache(run: OpenRun, reply: Reply, prices: Prices) -> Charge:
@@ -93,32 +102,68 @@ def from_cache(run: OpenRun, reply: Reply, prices: Prices) -> Charge:
     if isinstance(saved, int | float) and math.isfinite(saved) and saved >= 0:
         worth: int | None = motes(saved)
     else:
+        sheet = _sheet(run, reply, prices)
         usage = reply.usage or _saved_tokens(mark)
-        worth = _cost(run, reply, usage, prices)
+        worth = None if sheet is None else sheet.cost(usage)
+    kind = mark.get("kind")
     return Charge(
-        run_id=run.run_id,
-        model=reply.model or run.label,
-        feature=run.feature,
+        **_circumstances(run, reply),
         basis="cached",
         saved=worth or 0,
+        cache_kind=kind if isinstance(kind, str) else None,
     )
 
 
 def unsettled(run: OpenRun) -> Charge:
-    """Return the charge of a call of which nothing was heard."""
+    """Return the charge of a call of which nothing was heard, or nothing credible."""
+    return Charge(**_circumstances(run, _SILENCE), basis="unsettled")
+
+
+def refused(run: OpenRun) -> Charge:
+    """Return the charge of a call that nobody bills: none."""
+    return Charge(**_circumstances(run, _SILENCE), basis="refused")
+
+
+def _charge(
+    run: OpenRun, reply: Reply, prices: Prices, *, basis: Basis, usage: Usage
+) -> Charge:
+    sheet = _sheet(run, reply, prices)
     return Charge(
-        run_id=run.run_id, model=run.label, feature=run.feature, basis="unsettled"
+        **_circumstances(run, reply),
+        basis=basis,
+        usage=usage,
+        cost=None if sheet is None else sheet.cost(usage),
+        sheet=sheet,
+        price_version=None if sheet is None else prices.version,
     )
 
 
-def _cost(run: OpenRun, reply: Reply, usage: Usage, prices: Prices) -> int | None:
+def _circumstances(run: OpenRun, reply: Reply) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "model": reply.model or run.label,
+        "feature": run.said("feature"),
+        "tenant": run.said("tenant"),
+        "user": run.said("user"),
+        "provider": run.provider or reply.provider,
+        "service_tier": reply.service_tier or run.service_tier,
+        "started_at": run.started_at,
+        "duration_s": run.duration_s,
+        "first_token_s": run.first_token_s,
+        "error": run.error,
+        "operation": "chat" if run.is_chat else "text_completion",
+        "requested": run.requested,
+        "arrivals": run.arrivals[:: run.copies],
+    }
+
+
+def _sheet(run: OpenRun, reply: Reply, prices: Prices) -> PriceSheet | None:
     names = tuple(dict.fromkeys(filter(None, (reply.model, run.requested))))
-    sheet = prices.sheet(
+    return prices.sheet(
         names,
         run.provider or reply.provider,
         reply.service_tier or run.service_tier,
     )
-    return None if sheet is None else sheet.cost(usage)
 
 
 def _saved_tokens(mark: Mapping[str, Any]) -> Usage:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from langchain_llmops.cost.embedding import embedding_charge
 from langchain_llmops.cost.estimate import answer_text, streamed_text
 from langchain_llmops.cost.failures import left_by_reader, may_be_billed
 from langchain_llmops.cost.runs import OpenRun, OpenRuns
 from langchain_llmops.cost.settle import (
     from_cache,
     is_hit,
+    refused,
     settle,
     settle_by_estimate,
     unsettled,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from langchain_llmops.cost.charge import Charge
+    from langchain_llmops.cost.embedding import EmbeddingCall
     from langchain_llmops.pricing import Prices
 
 __all__ = ["CallTracker"]
@@ -50,6 +54,11 @@ class CallTracker:
             unsettled. Each keeps its input.
         max_uncounted: Calls set aside for `count_estimates`; beyond, the oldest is
             counted in the event that adds one.
+        clock: Seconds since the epoch, for when calls began.
+        timer: Seconds on a clock that never goes backwards, for how long they took.
+
+    Attributes:
+        on_uncounted: Called whenever a call was set aside; must be quick.
     """
 
     def __init__(
@@ -59,13 +68,16 @@ class CallTracker:
         *,
         max_open: int = 10_000,
         max_uncounted: int = 256,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._prices = prices
         self._book = book
         self._max_uncounted = max_uncounted
         self._lock = threading.Lock()
         self._counting = threading.Lock()
-        self._runs = OpenRuns(max_open)
+        self.on_uncounted: Callable[[], None] | None = None
+        self._runs = OpenRuns(max_open, clock=clock, timer=timer)
         self._uncounted: deque[tuple[OpenRun, Reply, str | None]] = deque()
         self._complained = False
 
@@ -94,8 +106,8 @@ class CallTracker:
 
     def streamed(self, run_id: object, piece: object) -> None:
         """Note a chunk, an event or a token, which is looked at only if needed."""
-        if isinstance(run_id, UUID) and (run := self._runs.get(run_id)):
-            run.pieces.append(piece)
+        if isinstance(run_id, UUID):
+            self._runs.add(run_id, piece)
 
     def answered(self, run_id: object, response: object) -> None:
         """Note that a call ended well, with an `LLMResult`."""
@@ -104,6 +116,10 @@ class CallTracker:
     def failed(self, run_id: object, error: object) -> None:
         """Note that a call ended with an error, or that its reader left."""
         self._close(run_id, self._charge_failure, error)
+
+    def embedded(self, call: EmbeddingCall) -> None:
+        """Book a request for embeddings, of which no event tells."""
+        self._book(embedding_charge(call, self._prices))
 
     def under_way(self) -> list[Charge]:
         """Return the charges of calls that have not ended, or never will: unsettled."""
@@ -156,6 +172,7 @@ class CallTracker:
         return self._set_aside(run, reply, answer_text(response))
 
     def _charge_failure(self, run: OpenRun, error: object) -> Charge | None:
+        run.error = type(error).__name__
         pieces = run.pieces[:: run.copies]
         reply = read_reply(None, reversed(pieces))
         if mark := mark_in(pieces):
@@ -164,7 +181,7 @@ class CallTracker:
             reply = replace(reply, usage=usage_so_far(pieces))
             output = streamed_text(pieces) if pieces else None
             return self._set_aside(run, reply, output)
-        return unsettled(run) if may_be_billed(error) else None
+        return unsettled(run) if may_be_billed(error) else refused(run)
 
     def _set_aside(
         self, run: OpenRun, reply: Reply, output: str | None
@@ -173,6 +190,8 @@ class CallTracker:
         run.pieces = []  # the text is all that counts
         with self._lock:
             self._uncounted.append((run, reply, output))
+        if self.on_uncounted is not None:
+            self.on_uncounted()
         aside = self._next_uncounted(above=self._max_uncounted)
         return None if aside is None else self._estimated(*aside)
 

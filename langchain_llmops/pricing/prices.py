@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from langchain_llmops.errors import ConfigurationError
@@ -57,6 +59,7 @@ class Prices:
         self._overrides = _sheets(overrides or {})
         self._clock = clock
         self._catalog = bundled_catalog()
+        self._version = _version(self._overrides)
         self._find = lru_cache(maxsize=4096)(self._find_uncached)
 
     def price(
@@ -82,6 +85,14 @@ class Prices:
             sheet = sheet.sheet(self._second(at))
         cost = None if sheet is None else sheet.cost(usage)
         return None if cost is None else dollars(cost)
+
+    @property
+    def version(self) -> str:
+        """Where the prices come from, for ledgers: two that differ, differ here.
+
+        `genai-prices 0.2.3`; with overrides a hash of them is added.
+        """
+        return self._version
 
     def sheet(
         self,
@@ -169,6 +180,14 @@ def price(
     return default_prices().price(
         model, usage_metadata, provider=provider, at=at, service_tier=service_tier
     )
+
+
+def _version(overrides: Mapping[tuple[str | None, str], PriceSheet]) -> str:
+    listed = f"genai-prices {metadata.version('genai-prices')}"
+    if not overrides:
+        return listed
+    own = repr(sorted(overrides.items(), key=repr)).encode()
+    return f"{listed} + own {hashlib.sha256(own).hexdigest()[:12]}"
 
 
 def _sheets(

@@ -1,0 +1,1 @@
+"""Budgets: limits that hold while many calls run at once."""

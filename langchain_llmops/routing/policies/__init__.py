@@ -1,0 +1,1 @@
+"""The selection policies that come with the package, one file each."""
