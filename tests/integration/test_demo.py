@@ -25,7 +25,7 @@ def command(*arguments):
 
 @pytest.fixture
 def demo(tmp_path):
-    def run(*arguments):
+    def run(*arguments, timeout_s=55):
         return subprocess.run(
             command(*arguments),
             capture_output=True,
@@ -33,7 +33,7 @@ def demo(tmp_path):
             cwd=tmp_path,
             env=os.environ | {"COLUMNS": "80"},
             check=False,
-            timeout=55,
+            timeout=timeout_s,
         )
 
     return run
@@ -42,10 +42,12 @@ def demo(tmp_path):
 def test_a_short_run_answers_prints_and_writes_its_report(demo, tmp_path):
     done = demo("--limit", 12)
     assert done.returncode == 0, done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= 90  # the code line is whole
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "Calls that reached the model" in done.stdout
     assert "Latency is simulated" in done.stdout
-    assert "+ model = with_layers(model, CacheLayer(" in done.stdout
+    assert "+ model = with_layers(model, CacheLayer(cache))" in done.stdout
+    assert "Shadow mode, the first 12 questions" in done.stdout
+    assert "nothing to calibrate on" in " ".join(done.stdout.split())
     assert "\r" not in done.stdout  # no bar where nobody watches
     (report,) = (tmp_path / "reports").iterdir()
     assert f"Report: reports/{report.name}" in done.stdout
@@ -76,7 +78,7 @@ def test_own_documents_and_questions_without_labels(demo, tmp_path):
     rows = [
         "How long do cats sleep?",
         "When are dogs walked?",
-        "how long do cats sleep",
+        "How long do cats sleep?",
     ]
     (tmp_path / "log.jsonl").write_text(
         "\n".join(json.dumps({"question": text}) for text in rows)
@@ -157,9 +159,9 @@ def test_the_ceiling_ends_both_arms_at_the_same_question(demo, provider):
     assert provider.invoiced_usd <= Decimal("0.008")
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(150)
 def test_the_shipped_log_has_no_false_hit_and_costs_less(demo):
-    done = demo("--json", "--report", "r.html")
+    done = demo("--json", "--report", "r.html", timeout_s=140)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     figures = found["figures"]
@@ -168,7 +170,13 @@ def test_the_shipped_log_has_no_false_hit_and_costs_less(demo):
     assert figures["answers"]["before"] == figures["answers"]["after"] > 280
     cached = figures["exact_hits"]["after"] + figures["semantic_hits"]["after"]
     assert figures["calls"]["after"] == figures["calls"]["before"] - cached
-    assert cached >= 40
-    assert figures["semantic_hits"]["after"] > 0
+    assert cached >= 30
+    shadow = found["shadow"]
+    assert shadow["asked"] == round(figures["answers"]["after"] * 2 / 3)
+    assert shadow["right"] == shadow["would_serve"] > 0
+    # Whether that is proof enough depends on a pair or two that timing decides.
+    assert shadow["abstains"] == (figures["semantic_hits"]["after"] == 0)
+    saved = Decimal(figures["usd_saved"]["after"])
+    assert saved == Decimal(figures["usd"]["before"]) - Decimal(figures["usd"]["after"])
     assert Decimal(figures["usd"]["after"]) < Decimal(figures["usd"]["before"])
     assert figures["retrieval_accuracy"]["after"] > 0.75

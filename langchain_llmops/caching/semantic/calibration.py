@@ -8,6 +8,7 @@ proven. What the pairs do not prove is not served.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -136,7 +137,10 @@ def calibrate(
 
 
 def _needed(rate: float | None, confidence: float) -> int:
-    return 0 if rate is None else fewest_trials(rate, confidence=confidence)
+    """Return how many pairs the search for a threshold starts at."""
+    if rate is None:
+        return 0
+    return math.ceil(_START_EVIDENCE * fewest_trials(rate, confidence=confidence))
 
 
 def _proven_threshold(
@@ -149,7 +153,7 @@ def _proven_threshold(
     # Equal scores are served together: cuts lie where the score changes.
     last = np.flatnonzero(np.diff(ranked, append=-np.inf))
     served = last + 1
-    first = max(_START_RECALL * same.sum(), _START_EVIDENCE * _needed(rate, confidence))
+    first = max(_START_RECALL * same.sum(), _needed(rate, confidence))
     cut = loosest_safe_cut(
         served,
         np.cumsum(wrong, dtype=np.int64)[last],

@@ -50,7 +50,7 @@ class Calibration:
         low: Lower bound of the false hit rate (exact, two-sided).
         high: Upper bound of the false hit rate.
         recall: Share of the pairs that ask the same which are served.
-        needed: Pairs that would have to be served without one error to prove the rate.
+        needed: Fewest pairs that prove the rate, served without one error.
         basis: The embedding model, guards and verifier that it holds for, and for no
             others.
         trees: The fitted verifier, where that is the score.

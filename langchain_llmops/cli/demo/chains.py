@@ -1,4 +1,4 @@
-"""The two arms: one RAG chain, with a bare model and with a layered one."""
+"""One RAG chain: with a bare model, with a cache in shadow mode, with it serving."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from langchain_llmops.models import with_layers
 from langchain_llmops.retrieval import FaissStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from langchain_core.documents import Document
@@ -38,15 +38,21 @@ if TYPE_CHECKING:
 __all__ = [
     "DOCUMENTS_PER_QUESTION",
     "Chain",
+    "LabelledPair",
+    "calibrated",
+    "calibrated_lines",
     "changed_lines",
     "context",
-    "production",
     "proof_of_concept",
     "rag_chain",
+    "shadowed",
 ]
 
 Chain: TypeAlias = "Runnable[dict[str, Any], str]"
 """Takes `{"question": str, "turns": list of earlier messages}`, streams text."""
+
+LabelledPair: TypeAlias = tuple[str, str, bool]
+"""Two questions, and whether an answer to one answers the other."""
 
 DOCUMENTS_PER_QUESTION = 4
 
@@ -94,12 +100,14 @@ def proof_of_concept(
     return rag_chain(model, store)
 
 
-def production(
+def shadowed(
     options: Mapping[str, Any], embeddings: Embeddings, documents: Path, path: Path
-) -> Chain:
-    """Return the same chain with a cache of answers, in memory and on disk.
+) -> tuple[Chain, SemanticCache]:
+    """Return the same chain with a cache of answers, and that cache: in shadow mode.
 
-    Search and cache both embed the question: remembered, it is embedded once.
+    Exact hits are served, out of memory or from disk; near questions are looked up and
+    compared only. Search and cache both embed the question: remembered, it is embedded
+    once.
 
     Args:
         options: Arguments of `ChatOpenAI`.
@@ -111,21 +119,57 @@ def production(
     store = FaissStore.load(documents, embeddings)
     model = ChatOpenAI(**options)
     tiers = TieredCache([MemoryTier(), SQLiteTier(path)])
-    model = with_layers(model, CacheLayer(SemanticCache(embeddings, tier=tiers)))
-    return rag_chain(model, store)
+    cache = SemanticCache(embeddings, tier=tiers, mode="shadow")
+    model = with_layers(model, CacheLayer(cache))
+    return rag_chain(model, store), cache
+
+
+def calibrated(
+    options: Mapping[str, Any],
+    embeddings: Embeddings,
+    documents: Path,
+    path: Path,
+    pairs: Sequence[LabelledPair],
+) -> tuple[Chain, SemanticCache]:
+    """Return the chain that serves near questions, as far as labelled pairs prove it.
+
+    Args:
+        options: Arguments of `ChatOpenAI`.
+        embeddings: What the documents were embedded with.
+        documents: Where the documents were saved.
+        path: The cache's SQLite file, with what shadow mode left there.
+        pairs: What shadow mode found, labelled; at least one.
+    """
+    embeddings = CachedEmbeddings(embeddings)
+    store = FaissStore.load(documents, embeddings)
+    model = ChatOpenAI(**options)
+    tiers = TieredCache([MemoryTier(), SQLiteTier(path)])
+    cache = SemanticCache(embeddings, tier=tiers, max_false_hit_rate=0.2)
+    cache.calibrate(pairs)
+    model = with_layers(model, CacheLayer(cache))
+    return rag_chain(model, store), cache
 
 
 def changed_lines() -> list[str]:
-    """Return the statements that `production` has and `proof_of_concept` has not."""
-    before, after = _statements(proof_of_concept), _statements(production)
-    return [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")]
+    """Return the statements that shadow mode adds to the proof of concept."""
+    return _added(proof_of_concept, shadowed)
+
+
+def calibrated_lines() -> list[str]:
+    """Return the statements that change once there are labelled pairs."""
+    return _added(shadowed, calibrated)
+
+
+def _added(before: Callable[..., object], after: Callable[..., object]) -> list[str]:
+    compared = difflib.ndiff(_statements(before), _statements(after))
+    return [line[2:] for line in compared if line.startswith("+ ")]
 
 
 def _statements(function: Callable[..., object]) -> list[str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     if not isinstance(tree, ast.FunctionDef):
         raise TypeError(f"{function!r} is not a function")
-    return [ast.unparse(statement) for statement in tree.body[1:]]
+    return [ast.unparse(statement) for statement in tree.body[1:-1]]
 
 
 def _search_text(inputs: Mapping[str, Any]) -> str:

@@ -8,13 +8,14 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from langchain_llmops.caching import SQLiteTier
-from langchain_llmops.cli.demo.chains import changed_lines
+from langchain_llmops.cli.demo.chains import calibrated_lines, changed_lines
 from langchain_llmops.cli.demo.job import load_traffic, run_job
 from langchain_llmops.cli.demo.report import page
 from langchain_llmops.cli.demo.results import figures
@@ -23,6 +24,7 @@ from langchain_llmops.cli.demo.screen import Screen
 if TYPE_CHECKING:
     from langchain_llmops.cli.demo.results import Comparison
     from langchain_llmops.cli.demo.settings import Settings
+    from langchain_llmops.cli.demo.shadow import ShadowReport
 
 __all__ = ["run_demo"]
 
@@ -52,12 +54,12 @@ def run_demo(settings: Settings, *, as_json: bool) -> int:
         _check_writable(settings, target)
         screen.opening(traffic)
         comparison = run_job(settings, traffic, screen)
-        changed = changed_lines()
-        screen.closing(comparison, changed)
+        changed, calibrated = changed_lines(), calibrated_lines()
+        screen.closing(comparison, changed, calibrated)
         if as_json:
             json.dump(_as_json(comparison, target), sys.stdout, indent=2)
             sys.stdout.write("\n")
-        _write(target, page(comparison, changed))
+        _write(target, page(comparison, changed, calibrated))
     except KeyboardInterrupt:
         screen.stopped()
         return _INTERRUPTED
@@ -104,8 +106,14 @@ def _as_json(comparison: Comparison, target: Path) -> dict[str, object]:
         "false_hits": None
         if false is None
         else [[turn.question.id, origin.id] for turn, origin in false],
+        "shadow": _shadow(comparison.shadow),
         "report": str(target),
     }
+
+
+def _shadow(shadow: ShadowReport) -> dict[str, object]:
+    told = asdict(shadow)
+    return told | {"abstains": shadow.abstains}
 
 
 def _number(value: object) -> object:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_openai import OpenAIEmbeddings
 from openai import OpenAIError
 
 from langchain_llmops import _encodings
 from langchain_llmops.cli.demo import chains
+from langchain_llmops.cli.demo.cached import Cached
 from langchain_llmops.cli.demo.documents import load_folder, load_reference, split
 from langchain_llmops.cli.demo.endpoints import (
     ANSWER_TOKENS,
@@ -29,11 +30,13 @@ from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.retrieval import FaissStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
+    from langchain_llmops.cli.demo.cached import Part
+    from langchain_llmops.cli.demo.endpoints import Endpoint
     from langchain_llmops.cli.demo.questions import Question
     from langchain_llmops.cli.demo.screen import Screen
     from langchain_llmops.cli.demo.settings import Settings
@@ -81,6 +84,9 @@ def load_traffic(settings: Settings) -> Traffic:
 def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
     """Index the documents, then run one arm after the other.
 
+    The second arm asks the earlier part of the log in shadow mode, calibrates its cache
+    on what that showed, and then serves.
+
     Args:
         settings: What the user asked for.
         traffic: What to work on.
@@ -99,10 +105,11 @@ def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
             bench.index()
         # One event loop for both: the HTTP client of langchain-openai is shared.
         with asyncio.Runner() as runner:
-            before = bench.run(runner, "before", chains.proof_of_concept)
-            after = bench.run(
-                runner, "after", partial(chains.production, path=bench.cache_path)
+            before = bench.run(runner, "before", _ProofOfConcept(bench.documents))
+            cached = Cached(
+                bench.documents, settings.cache or Path(name) / "cache.sqlite3"
             )
+            after = bench.run(runner, "after", cached)
     return Comparison(
         questions=traffic.questions,
         before=before,
@@ -113,7 +120,21 @@ def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
         provider=_provider_name(settings),
         simulated=SIMULATED if settings.local else None,
         stopped=bench.stopped,
+        shadow=cached.report(),
     )
+
+
+class _ProofOfConcept:
+    """The first arm: one chain for the whole log."""
+
+    def __init__(self, documents: Path) -> None:
+        self._documents = documents
+
+    def parts(
+        self, endpoint: Endpoint, embeddings: Embeddings, questions: Sequence[Question]
+    ) -> Generator[Part]:
+        chain = chains.proof_of_concept(endpoint.chat, embeddings, self._documents)
+        yield chain, questions
 
 
 class _Bench:
@@ -125,7 +146,6 @@ class _Bench:
         self._settings = settings
         self._traffic = traffic
         self._screen = screen
-        self._folder = folder
         self._asked = traffic.questions
         self._purse = Purse(
             settings,
@@ -134,7 +154,7 @@ class _Bench:
             per_question=chains.DOCUMENTS_PER_QUESTION,
             answer_tokens=ANSWER_TOKENS,
         )
-        self.cache_path = settings.cache or folder / "cache.sqlite3"
+        self.documents = folder / "documents"
         self.stopped: str | None = None
 
     def index(self) -> None:
@@ -154,39 +174,39 @@ class _Bench:
                     f"cannot embed the documents with {model!r} ({error}): check "
                     "--embedding-model, --base-url and OPENAI_API_KEY"
                 ) from error
-        store.save(self._folder / "documents")
+        store.save(self.documents)
 
     def run(
-        self,
-        runner: asyncio.Runner,
-        name: str,
-        build: Callable[[Mapping[str, Any], Embeddings, Path], chains.Chain],
+        self, runner: asyncio.Runner, name: str, contender: _ProofOfConcept | Cached
     ) -> ArmResult:
         """Run one arm over what the arm before it was asked."""
         costs = CostCallbackHandler()
         purse = self._purse
+        arm = Arm(name, model=self._settings.model, callbacks=[costs])
+        spending = purse.spending(
+            self._asked,
+            lambda: costs.report().usd + purse.worst_of_failed(arm.turns),
+            last=name == "after",
+        )
         with open_endpoint(self._settings) as endpoint:
             embeddings = OpenAIEmbeddings(**endpoint.embeddings)
-            chain = build(endpoint.chat, embeddings, self._folder / "documents")
-            arm = Arm(
-                name,
-                chain,
-                model=self._settings.model,
-                callbacks=[costs],
-                spending=purse.spending(
-                    self._asked,
-                    lambda: costs.report().usd + purse.worst_of_failed(arm.turns),
-                    last=name == "after",
-                ),
-            )
-            with self._screen.arm(name, len(self._asked)) as on_turn:
-                runner.run(
-                    arm.run(
-                        self._asked,
+            with (
+                closing(contender.parts(endpoint, embeddings, self._asked)) as parts,
+                self._screen.arm(name, len(self._asked)) as on_turn,
+            ):
+                wanted = 0
+                for chain, questions in parts:
+                    run = arm.run(
+                        chain,
+                        questions,
                         concurrency=self._settings.concurrency,
                         on_turn=on_turn,
+                        spending=spending,
                     )
-                )
+                    runner.run(run)
+                    wanted += len(questions)
+                    if len(arm.turns) < wanted:
+                        break
             invoiced, embedded = endpoint.invoice()
         report = costs.report()
         purse.spent_usd += report.usd + purse.worst_of_failed(arm.turns)

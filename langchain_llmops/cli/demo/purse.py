@@ -21,8 +21,9 @@ __all__ = ["Purse"]
 
 _ATTEMPTS = 3
 """How often ChatOpenAI may send one request (`max_retries=2`)."""
-_EMBEDDED_TIMES = 3
-"""A question is embedded to search, to look into the cache, and with its next turn."""
+_EMBEDDED_TIMES = 4
+"""A question is embedded to search, to look into the cache, to calibrate that, and with
+its next turn."""
 
 
 class Purse:

@@ -17,9 +17,11 @@ from langchain_llmops.cli.demo.metrics import by_kind
 from langchain_llmops.cli.demo.question_table import question_table
 from langchain_llmops.cli.demo.results import figures
 from langchain_llmops.cli.demo.wording import (
+    calibration_note,
     change,
     headline,
     repeat_note,
+    shadow_note,
     shown,
     simulation_note,
 )
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_llmops.cli.demo.results import ArmResult, Comparison, Figure
+    from langchain_llmops.cli.demo.shadow import ShadowReport
     from langchain_llmops.cli.demo.turns import Source
 
 __all__ = ["page"]
@@ -46,12 +49,15 @@ _SOURCES: dict[Source, str] = {
 }
 
 
-def page(comparison: Comparison, changed: Sequence[str]) -> str:
+def page(
+    comparison: Comparison, changed: Sequence[str], calibrated: Sequence[str]
+) -> str:
     """Return the report.
 
     Args:
         comparison: What was found.
-        changed: The lines of code that differ between the arms.
+        changed: The lines of code that shadow mode adds to the proof of concept.
+        calibrated: The lines that change once there are labelled pairs.
     """
     data = files("langchain_llmops.cli").joinpath("data")
     style, script = (
@@ -64,7 +70,9 @@ def page(comparison: Comparison, changed: Sequence[str]) -> str:
             _tiles(figures(comparison)),
             _charts(comparison),
             _figures(comparison),
-            _changed(changed),
+            _shadow(comparison.shadow),
+            _code("What changed in the chain, all of it", changed),
+            _code("And once there are labelled pairs", calibrated),
             question_table(
                 comparison.questions, comparison.after.turns, comparison.hits
             ),
@@ -193,6 +201,12 @@ def _figures(comparison: Comparison) -> str:
     )
 
 
-def _changed(changed: Sequence[str]) -> str:
-    lines = "\n".join(f'<span class="plus">+ {escape(line)}</span>' for line in changed)
-    return f"<h2>What changed in the chain, all of it</h2><pre>{lines}</pre>"
+def _shadow(shadow: ShadowReport) -> str:
+    notes = (shadow_note(shadow), calibration_note(shadow))
+    told = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f"<h2>Shadow mode first</h2>{told}"
+
+
+def _code(title: str, added: Sequence[str]) -> str:
+    lines = "\n".join(f'<span class="plus">+ {escape(line)}</span>' for line in added)
+    return f"<h2>{escape(title)}</h2><pre>{lines}</pre>"

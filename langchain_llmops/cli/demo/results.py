@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 from langchain_llmops.cli.demo.metrics import (
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_llmops.cli.demo.questions import Question
+    from langchain_llmops.cli.demo.shadow import ShadowReport
     from langchain_llmops.cli.demo.turns import Turn
 
 __all__ = ["ArmResult", "Billed", "Comparison", "Figure", "figures"]
@@ -107,6 +108,8 @@ class Comparison:
         provider: Who answered.
         simulated: How latency was simulated; `None` where it was real.
         stopped: Why not everything was asked; `None` if it was.
+        shadow: What the cache of the second arm showed before it served near
+            questions.
     """
 
     questions: Sequence[Question]
@@ -118,6 +121,7 @@ class Comparison:
     provider: str
     simulated: str | None
     stopped: str | None
+    shadow: ShadowReport
 
     @cached_property
     def hits(self) -> Hits:
@@ -147,7 +151,6 @@ class Comparison:
 def figures(comparison: Comparison) -> list[Figure]:
     """Return the lines of the comparison, in the order to be read."""
     arms = comparison.before, comparison.after
-    hits = comparison.hits
 
     def line(
         key: str,
@@ -170,13 +173,13 @@ def figures(comparison: Comparison) -> list[Figure]:
             lambda arm: percentile(_times(arm, attribute), percent),
         )
 
-    false = None if hits.false is None else len(hits.false)
     lines = [
         line("answers", "Answers that arrived", "count", lambda arm: arm.answered),
         line("calls", "Calls that reached the model", "count", _counted("calls")),
         line("input_tokens", "Input tokens", "count", _counted("input_tokens")),
         line("output_tokens", "Output tokens", "count", _counted("output_tokens")),
         line("usd", "USD", "usd", _counted("usd")),
+        line("usd_saved", "USD saved", "usd", partial(_saved, arms[0])),
         line(
             "invoice_usd",
             "USD on the provider's invoice",
@@ -201,9 +204,7 @@ def figures(comparison: Comparison) -> list[Figure]:
             lambda arm: percentile(_times(arm, "ttft_s", cached=True), 50),
         ),
         line("wall_s", "The whole log", "seconds", lambda arm: arm.wall_s, ends=True),
-        _of_cache("exact_hits", "Answers from cache, exact", hits.exact),
-        _of_cache("semantic_hits", "Answers from cache, semantic", hits.semantic),
-        _of_cache("false_hits", "False cache hits", false),
+        *_cache_figures(comparison),
         line(
             "retrieval_accuracy",
             "Right document retrieved",
@@ -215,6 +216,26 @@ def figures(comparison: Comparison) -> list[Figure]:
     return [one for one in lines if one.key not in billed or one.before is not None]
 
 
+def _cache_figures(comparison: Comparison) -> list[Figure]:
+    hits = comparison.hits
+    return [
+        _of_cache("exact_hits", "Answers from cache, exact", hits.exact),
+        _of_cache("semantic_hits", "Answers from cache, semantic", hits.semantic),
+        Figure(
+            key="hit_rate",
+            label="Hit rate",
+            unit="share",
+            before=_hit_rate(comparison.before),
+            after=_hit_rate(comparison.after),
+        ),
+        _of_cache(
+            "false_hits",
+            "False cache hits",
+            None if hits.false is None else len(hits.false),
+        ),
+    ]
+
+
 def _of_cache(key: str, label: str, count: int | None) -> Figure:
     return Figure(
         key=key,
@@ -223,6 +244,16 @@ def _of_cache(key: str, label: str, count: int | None) -> Figure:
         before=0 if count is not None else None,
         after=count,
     )
+
+
+def _hit_rate(arm: ArmResult) -> Value:
+    cached = sum(turn.source in {"exact", "semantic"} for turn in arm.turns)
+    return cached / arm.answered if arm.answered else None
+
+
+def _saved(before: ArmResult, arm: ArmResult) -> Value:
+    spent, now = before.counted.usd, arm.counted.usd
+    return None if spent is None or now is None else spent - now
 
 
 def _counted(attribute: str) -> Callable[[ArmResult], Value]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
     from langchain_core.outputs import LLMResult
-    from langchain_core.runnables import Runnable
 
+    from langchain_llmops.cli.demo.chains import Chain
     from langchain_llmops.cli.demo.questions import Question
     from langchain_llmops.cli.demo.spending import Spending
 
@@ -32,35 +32,29 @@ _HOPELESS = 5
 
 
 class Arm:
-    """One chain under the whole traffic.
+    """One chain under the whole traffic, or several in turns.
 
     Sessions run side by side, the turns of a session in order; questions start in the
     order of the log. Made and run in one event loop.
 
     Args:
         name: What reports call it.
-        chain: Takes `{"question", "turns"}`, streams text.
         model: The model's name, to price each call.
         callbacks: Handlers to hang on every question.
-        spending: Says whether the next call may be made; `None` for no limit.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
         name: str,
-        chain: Runnable[dict[str, Any], str],
         *,
         model: str,
         callbacks: Sequence[BaseCallbackHandler] = (),
-        spending: Spending | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
-        self._chain = chain
         self._model = model
         self._callbacks = callbacks
-        self._spending = spending
         self._clock = clock
         self._done: dict[str, Turn] = {}
         self._asked: Sequence[Question] = ()
@@ -73,23 +67,27 @@ class Arm:
 
     async def run(
         self,
+        chain: Chain,
         questions: Sequence[Question],
         *,
         concurrency: int,
         on_turn: Callable[[Turn], None],
+        spending: Spending | None = None,
     ) -> None:
         """Ask all questions; what fails is recorded, not raised.
 
         Args:
-            questions: The log.
+            chain: Takes `{"question", "turns"}`, streams text.
+            questions: The log, or its next part: sessions go on.
             concurrency: How many questions may be open at once.
             on_turn: Called after each question, in the order of ends.
+            spending: Says whether the next call may be made; `None` for no limit.
 
         Raises:
             ConfigurationError: The first questions all failed: something is wrong
                 with the provider or its address, key or model.
         """
-        self._asked = questions
+        self._asked = [*self._asked, *questions]
         started = self._clock()
         sessions: dict[str, list[asyncio.Task[None]]] = {}
         open_now: dict[asyncio.Task[None], Question] = {}
@@ -97,13 +95,15 @@ class Arm:
         async def one(question: Question, before: list[asyncio.Task[None]]) -> None:
             if before:
                 await asyncio.wait(before)
-            self._done[question.id] = turn = await self._ask(question)
+            self._done[question.id] = turn = await self._ask(chain, question)
             on_turn(turn)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for question in questions:
-                    if not await self._may_ask(question, open_now, concurrency):
+                    if not await self._may_ask(
+                        question, open_now, concurrency, spending
+                    ):
                         break
                     turns = sessions.setdefault(question.session, [])
                     task = group.create_task(one(question, turns.copy()))
@@ -111,7 +111,7 @@ class Arm:
                     task.add_done_callback(open_now.pop)
                     turns.append(task)
         finally:
-            self.wall_s = self._clock() - started
+            self.wall_s += self._clock() - started
         if self._hopeless():
             error = next(iter(self._done.values())).error
             raise ConfigurationError(
@@ -124,12 +124,12 @@ class Arm:
         question: Question,
         open_now: Mapping[asyncio.Task[None], Question],
         concurrency: int,
+        spending: Spending | None,
     ) -> bool:
         """Wait until a question may be asked; `False` if none may any more."""
         while not self._hopeless():
             if len(open_now) < concurrency:
-                limit = self._spending
-                if limit is None or limit.admits(question, open_now.values()):
+                if spending is None or spending.admits(question, open_now.values()):
                     return True
                 if not open_now:
                     return False
@@ -142,14 +142,14 @@ class Arm:
             turn.error for turn in self._done.values()
         )
 
-    async def _ask(self, question: Question) -> Turn:
+    async def _ask(self, chain: Chain, question: Question) -> Turn:
         watch = _Watch()
         started = self._clock()
         ttft_s: float | None = None
         error: str | None = None
         text = ""
         try:
-            stream = self._chain.astream(
+            stream = chain.astream(
                 {"question": question.text, "turns": self._earlier(question)},
                 {
                     "callbacks": [*self._callbacks, watch],

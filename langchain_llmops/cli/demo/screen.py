@@ -16,7 +16,13 @@ from rich.progress import (
 from rich.text import Text
 
 from langchain_llmops.cli.demo.table import comparison_table
-from langchain_llmops.cli.demo.wording import headline, repeat_note, simulation_note
+from langchain_llmops.cli.demo.wording import (
+    calibration_note,
+    headline,
+    repeat_note,
+    shadow_note,
+    simulation_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,8 +95,10 @@ class Screen:
                 highlight=False,
             )
 
-    def closing(self, comparison: Comparison, changed: list[str]) -> None:
-        """Show what came of it."""
+    def closing(
+        self, comparison: Comparison, changed: list[str], calibrated: list[str]
+    ) -> None:
+        """Show what came of it, and the code: at first, and once calibrated."""
         say = self._console.print
         say()
         say(comparison_table(comparison))
@@ -102,9 +110,11 @@ class Screen:
         if not comparison.settled:
             say("[red]What was counted is not what the provider billed.[/]")
         self._say_false_hits(comparison)
-        say("\nWhat changed in the chain, all of it:")
-        for line in changed:
-            say(Text(f"  + {line}", style="green"), soft_wrap=True)
+        say(f"\n{shadow_note(comparison.shadow)}", highlight=False)
+        style = "yellow" if comparison.shadow.abstains else ""
+        say(Text(calibration_note(comparison.shadow), style=style))
+        self._say_code("What changed in the chain, all of it:", changed)
+        self._say_code("And once there are labelled pairs:", calibrated)
 
     def report_written(self, path: Path) -> None:
         """Say where the report is."""
@@ -139,6 +149,11 @@ class Screen:
                     style="red",
                 )
             )
+
+    def _say_code(self, title: str, lines: list[str]) -> None:
+        self._console.print(f"\n{title}")
+        for line in lines:
+            self._console.print(Text(f"  + {line}", style="green"), soft_wrap=True)
 
     def _say_false_hits(self, comparison: Comparison) -> None:
         for turn, origin in comparison.hits.false or ():

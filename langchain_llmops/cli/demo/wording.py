@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from langchain_llmops.cli.demo.results import Comparison, Figure, Unit, Value
+    from langchain_llmops.cli.demo.shadow import ShadowReport
 
-__all__ = ["change", "headline", "repeat_note", "shown", "simulation_note"]
+__all__ = [
+    "calibration_note",
+    "change",
+    "headline",
+    "repeat_note",
+    "shadow_note",
+    "shown",
+    "simulation_note",
+]
 
 
 def shown(value: Value, unit: Unit) -> str:
@@ -63,4 +72,42 @@ def simulation_note(comparison: Comparison) -> str | None:
     return (
         f"Latency is simulated: {comparison.simulated}. Embeddings compare words, not "
         "meanings: paraphrases seldom hit. Prices are OpenAI's list prices."
+    )
+
+
+def shadow_note(shadow: ShadowReport) -> str:
+    """Return what shadow mode would have served, and how that would have fitted."""
+    told = (
+        f"Shadow mode, the first {shadow.asked:,} questions: exact hits were served, "
+        f"near questions only compared. {shadow.would_serve:,} of {shadow.near:,} near "
+        "ones would have been given another's answer"
+    )
+    if not shadow.would_serve:
+        return f"{told}."
+    fits = f"the model's own answer agreed for {shadow.agreed:,}"
+    if shadow.labelled:
+        fits = f"by the log's labels rightly for {shadow.right:,}; {fits}"
+    return f"{told}, {fits}."
+
+
+def calibration_note(shadow: ShadowReport) -> str:
+    """Return what the labelled pairs prove, or that they do not and what that means."""
+    proven = shadow.calibration
+    if proven is None:
+        return (
+            "No near pair was seen, so there was nothing to calibrate on: only exact "
+            "hits were served to the end."
+        )
+    asked = f"at most {proven.max_false_hit_rate or 0:.0%} of the hits are wrong"
+    if shadow.abstains:
+        return (
+            f"Calibration abstains: {proven.pairs:,} labelled pairs do not prove that "
+            f"{asked}. So only exact hits were served to the end, and every other "
+            "wording was paid for. Label more pairs, or accept a higher rate."
+        )
+    return (
+        f"Calibrated: it would serve {proven.served:,} of {proven.pairs:,} labelled "
+        f"pairs, {proven.wrong:,} of them wrongly, which proves that {asked} (at "
+        f"{proven.confidence:.0%} confidence). From there on near questions were "
+        "served. More pairs prove stricter rates."
     )

@@ -6,6 +6,7 @@ import pytest
 
 from langchain_llmops.cli.demo.questions import Question
 from langchain_llmops.cli.demo.results import ArmResult, Billed, Comparison
+from langchain_llmops.cli.demo.shadow import ShadowReport
 from langchain_llmops.cli.demo.turns import Turn
 
 
@@ -68,6 +69,19 @@ def make_arm(name="before", turns=(), **fields):
     return ArmResult(**defaults | fields)
 
 
+def make_shadow(**fields):
+    defaults = {
+        "asked": 2,
+        "near": 0,
+        "would_serve": 0,
+        "right": 0,
+        "agreed": 0,
+        "labelled": True,
+        "calibration": None,
+    }
+    return ShadowReport(**defaults | fields)
+
+
 def make_comparison(**fields):
     turns = [make_turn()]
     defaults = {
@@ -80,6 +94,7 @@ def make_comparison(**fields):
         "provider": "somebody",
         "simulated": None,
         "stopped": None,
+        "shadow": make_shadow(),
     }
     return Comparison(**defaults | fields)
 
@@ -107,3 +122,8 @@ def arm():
 @pytest.fixture
 def comparison():
     return make_comparison
+
+
+@pytest.fixture
+def shadow():
+    return make_shadow

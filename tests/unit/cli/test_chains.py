@@ -8,7 +8,12 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
-from langchain_llmops.cli.demo.chains import changed_lines, context, rag_chain
+from langchain_llmops.cli.demo.chains import (
+    calibrated_lines,
+    changed_lines,
+    context,
+    rag_chain,
+)
 from langchain_llmops.retrieval import FaissStore
 
 
@@ -63,8 +68,12 @@ def test_the_same_evidence_reads_the_same_in_any_order():
     assert context(documents).startswith("[t]\n\ntext 0\n\n[t]\n\ntext 1")
 
 
-def test_the_two_chains_differ_in_three_statements():
-    embeddings, tiers, model = changed_lines()
+def test_shadow_mode_takes_four_statements_and_serving_two_more():
+    embeddings, tiers, cache, model = changed_lines()
     assert embeddings == "embeddings = CachedEmbeddings(embeddings)"
     assert tiers.startswith("tiers = TieredCache(")
-    assert model.startswith("model = with_layers(model, CacheLayer(")
+    assert "mode='shadow'" in cache
+    assert model == "model = with_layers(model, CacheLayer(cache))"
+    cache, calibrate = calibrated_lines()
+    assert "max_false_hit_rate=" in cache
+    assert calibrate == "cache.calibrate(pairs)"

@@ -61,6 +61,7 @@ def html(question, turn, arm, comparison):
             questions=rows, before=arm("before", turns), after=arm("after", turns)
         ),
         ["model = f(x) < y"],
+        ["cache = g(x) < z"],
     )
 
 
@@ -80,6 +81,12 @@ def test_what_users_wrote_stays_text(html):
     assert html.count("<script>") == 1
     assert "alert(&#x27;x&#x27;)" in html
     assert "model = f(x) &lt; y" in html
+    assert "cache = g(x) &lt; z" in html
+
+
+def test_what_shadow_mode_showed_stands_before_the_code(html):
+    told = html.index("Shadow mode, the first 2 questions")
+    assert told < html.index("No near pair was seen") < html.index("model = f(x)")
 
 
 def test_each_question_has_a_row_that_filters_can_find(html):
@@ -100,7 +107,7 @@ def test_a_false_hit_is_shown_with_the_question_it_belongs_to(
     rows = [question("a"), question("b", kind="look_alike", of="a")]
     prompt = {"prompt": (("system", "c"), ("human", "?"))}
     turns = [turn(rows[0], **prompt), turn(rows[1], hit="semantic", **prompt)]
-    html = page(comparison(questions=rows, after=arm("after", turns)), [])
+    html = page(comparison(questions=rows, after=arm("after", turns)), [], [])
     assert 'data-tags="all kind-look_alike cached false"' in html
     assert "false, of a" in html
     assert 'data-tag="false"' in html
@@ -110,7 +117,7 @@ def test_a_false_hit_is_shown_with_the_question_it_belongs_to(
 def test_a_bill_that_nobody_knows_is_not_drawn(html, arm, billed, comparison):
     assert "What the log cost so far" not in html
     priced = arm(counted=billed(1, Decimal("0.1")))
-    assert "What the log cost so far" in page(comparison(before=priced), [])
+    assert "What the log cost so far" in page(comparison(before=priced), [], [])
 
 
 def test_the_page_is_dark_where_the_reader_wants_it(html):

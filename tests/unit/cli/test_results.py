@@ -47,7 +47,9 @@ def test_figures_put_both_arms_side_by_side(repeated):
     assert lines["usd"] == lines["invoice_usd"] == (Decimal("0.5"), Decimal("0.25"))
     assert lines["ttft_p50_s"] == (1.0, 0.75)
     assert lines["ttft_cached_p50_s"] == (None, 0.5)
+    assert lines["usd_saved"] == (0, Decimal("0.25"))
     assert lines["exact_hits"] == (0, 1)
+    assert lines["hit_rate"] == (0, 0.5)
     assert lines["false_hits"] == (0, 0)
     assert lines["retrieval_accuracy"] == (None, None)
 
@@ -61,6 +63,10 @@ def test_a_failed_answer_counts_neither_as_answer_nor_in_times(turn, arm, compar
     lines = by_key(comparison(after=arm("after", turns)))
     assert lines["answers"] == (1, 1)
     assert lines["ttft_p50_s"][1] == 0.5
+
+
+def test_without_prices_nobody_knows_what_was_saved(comparison):
+    assert by_key(comparison())["usd_saved"] == (None, None)
 
 
 def test_complete_and_settled(turn, arm, billed, comparison, repeated):

@@ -63,7 +63,18 @@ def test_it_abstains_where_the_pairs_prove_too_little(pairs):
     found, _ = calibrate(pairs, threshold=0.9, max_false_hit_rate=0.05)
     assert found.abstains
     assert (found.served, found.false_hit_rate, found.recall) == (0, None, 0.0)
-    assert (found.low, found.high, found.needed) == (0.0, 1.0, 59)
+    assert (found.low, found.high, found.needed) == (0.0, 1.0, 89)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.2])
+def test_as_many_perfect_pairs_as_it_says_it_needs_do_and_one_less_does_not(rate):
+    def after(count):
+        pairs = [pair(n, 0.9 + n / 10_000, same=True) for n in range(count)]
+        return calibrate(pairs, threshold=0.9, max_false_hit_rate=rate)[0]
+
+    needed = after(1).needed
+    assert after(needed - 1).abstains
+    assert after(needed).served == needed
 
 
 def test_the_promise_is_kept_as_often_as_it_is_made():
