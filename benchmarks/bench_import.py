@@ -15,15 +15,16 @@ import langchain_llmops
 
 MODELS = "import langchain_core.language_models.chat_models"
 CACHES = f"{MODELS}, langchain_core.caches, langchain_core.load"
+SQL = (
+    f"{MODELS}, sqlalchemy, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite"
+)
 # What a LangChain user has imported already when reaching for the name.
 NEEDS = {
-    "layers": MODELS,
-    "models": MODELS,
     "caching": CACHES,
-    "cost": f"{MODELS}\nfrom langchain_core.callbacks import BaseCallbackHandler",
-    "tokens": MODELS,
+    "errors": "",
     "retrieval": "from langchain_core.vectorstores import VectorStore\nimport faiss",
     "SemanticCache": f"{CACHES}, numpy",  # what LangChain compares vectors with
+    **dict.fromkeys(("CostAnalyzer", "SQLBudgetStore", "UsageLedger"), SQL),
 }
 RUNS = 5
 
@@ -47,7 +48,7 @@ def main() -> None:
     ]
     for name in langchain_llmops.__all__:
         folder = getattr(langchain_llmops, name).__module__.split(".")[1]
-        needs = NEEDS.get(name, NEEDS[folder])
+        needs = NEEDS.get(name, NEEDS.get(folder, MODELS))
         took = cpu_ms(needs, f"from langchain_llmops import {name}")
         rows.append((f"`{name}`", f"{took:.1f}"))
     publish(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_openai import OpenAIEmbeddings
-from openai import DefaultAsyncHttpxClient
+from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 from pydantic import SecretStr
 
 from langchain_llmops import CostCallbackHandler, TrackedEmbeddings, _encodings
@@ -25,15 +25,18 @@ TEXTS = [f"Text number {n} is about tea and its {n} kinds." for n in range(25)]
 
 @asynccontextmanager
 async def openai(provider: LocalProvider, **more: Any) -> AsyncIterator[Any]:
-    # The client that langchain-openai would share outlives each test's loop.
-    async with DefaultAsyncHttpxClient() as http:
-        asked = {"model": "text-embedding-3-small", "check_embedding_ctx_length": False}
-        yield OpenAIEmbeddings(
-            base_url=provider.base_url,
-            api_key=SecretStr("local"),
-            http_async_client=http,
-            **asked | more,
-        )
+    # Clients that langchain-openai makes are closed by nobody.
+    with DefaultHttpxClient() as http:
+        async with DefaultAsyncHttpxClient() as async_http:
+            yield OpenAIEmbeddings(
+                base_url=provider.base_url,
+                api_key=SecretStr("local"),
+                http_client=http,
+                http_async_client=async_http,
+                **{"model": "text-embedding-3-small"}
+                | {"check_embedding_ctx_length": False}
+                | more,
+            )
 
 
 @pytest.fixture
