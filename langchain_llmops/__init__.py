@@ -33,11 +33,36 @@ if TYPE_CHECKING:
         track_costs,
     )
     from langchain_llmops.errors import BudgetExceededError
+    from langchain_llmops.knowledge import KnowledgeBaseSync
+    from langchain_llmops.memory import (
+        ConversationMemory,
+        ConversationStore,
+        WindowPolicy,
+        with_memory,
+    )
     from langchain_llmops.models import ModelCall, ModelLayer, with_layers
     from langchain_llmops.observability import MetricsCallbackHandler
-    from langchain_llmops.retrieval import FaissStore
-    from langchain_llmops.routing import Candidate, ModelCatalog, SelectionPolicy
-    from langchain_llmops.tokens import TokenCounter
+    from langchain_llmops.retrieval import (
+        FaissStore,
+        IndexAdvisor,
+        ThresholdRetriever,
+    )
+    from langchain_llmops.routing import (
+        Candidate,
+        CircuitBreaker,
+        FailoverPolicy,
+        ModelCatalog,
+        ModelRouter,
+        SelectionPolicy,
+    )
+    from langchain_llmops.tokens import (
+        LongTextRunnable,
+        TokenCounter,
+        TokenTextSplitter,
+        TokenTruncator,
+        WindowAllocator,
+        continue_truncated,
+    )
 
 __version__ = "0.1.0"
 
@@ -48,28 +73,43 @@ __all__ = (
     "CacheLayer",
     "CachedEmbeddings",
     "Candidate",
+    "CircuitBreaker",
+    "ConversationMemory",
+    "ConversationStore",
     "CostAnalyzer",
     "CostCallbackHandler",
+    "FailoverPolicy",
     "FaissStore",
+    "IndexAdvisor",
+    "KnowledgeBaseSync",
+    "LongTextRunnable",
     "MemoryBudgetStore",
     "MemoryTier",
     "MetricsCallbackHandler",
     "ModelCall",
     "ModelCatalog",
     "ModelLayer",
+    "ModelRouter",
     "RedisBudgetStore",
     "RedisTier",
     "SQLBudgetStore",
     "SQLiteTier",
     "SelectionPolicy",
     "SemanticCache",
+    "ThresholdRetriever",
     "TieredCache",
     "TokenCounter",
+    "TokenTextSplitter",
+    "TokenTruncator",
     "TrackedEmbeddings",
     "UsageLedger",
+    "WindowAllocator",
+    "WindowPolicy",
     "cache_scope",
+    "continue_truncated",
     "track_costs",
     "with_layers",
+    "with_memory",
 )
 
 _MODULES = {
@@ -96,11 +136,32 @@ _MODULES = {
         "track_costs",
     ),
     "errors": ("BudgetExceededError",),
+    "memory": (
+        "ConversationMemory",
+        "ConversationStore",
+        "WindowPolicy",
+        "with_memory",
+    ),
+    "knowledge": ("KnowledgeBaseSync",),
     "models": ("ModelCall", "ModelLayer", "with_layers"),
     "observability": ("MetricsCallbackHandler",),
-    "retrieval": ("FaissStore",),
-    "routing": ("Candidate", "ModelCatalog", "SelectionPolicy"),
-    "tokens": ("TokenCounter",),
+    "retrieval": ("FaissStore", "IndexAdvisor", "ThresholdRetriever"),
+    "routing": (
+        "Candidate",
+        "CircuitBreaker",
+        "FailoverPolicy",
+        "ModelCatalog",
+        "ModelRouter",
+        "SelectionPolicy",
+    ),
+    "tokens": (
+        "LongTextRunnable",
+        "TokenCounter",
+        "TokenTextSplitter",
+        "TokenTruncator",
+        "WindowAllocator",
+        "continue_truncated",
+    ),
 }
 
 __getattr__, __dir__ = lazy_names(
@@ -110,5 +171,5 @@ __getattr__, __dir__ = lazy_names(
         for folder, names in _MODULES.items()
         for name in names
     },
-    folders=(*_MODULES, "pricing", "testing"),
+    folders=(*_MODULES, "agents", "pricing", "testing"),
 )

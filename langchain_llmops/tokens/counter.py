@@ -10,6 +10,7 @@ from langchain_llmops.tokens.running import RunningCount
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import tiktoken
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import MessageLikeRepresentation
 
@@ -76,6 +77,11 @@ class TokenCounter:
     def exact(self) -> bool:
         """Whether text is counted by the model's own encoding."""
         return self._meter.text.exact
+
+    @property
+    def encoding(self) -> tiktoken.Encoding | None:
+        """The model's own encoding; `None` where counts of text are estimates."""
+        return getattr(self._meter.text, "coder", None)
 
     def load(self) -> TokenCounter:
         """Read what counting needs, if that has not been done; returns itself."""
