@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 __all__ = [
     "BUDGET_EVENT",
@@ -13,6 +13,7 @@ __all__ = [
     "BudgetEvent",
     "CacheKind",
     "CacheMark",
+    "GenerationSource",
     "QueueWaitEvent",
 ]
 
@@ -70,3 +71,17 @@ class BudgetEvent(TypedDict):
 
     scope: str
     use: float
+
+
+@runtime_checkable
+class GenerationSource(Protocol):
+    """What can say that its contents have changed: a vector store, a pinned reader."""
+
+    @property
+    def generation(self) -> int | str:
+        """Differs whenever a search may return something else.
+
+        Read before each cached search: it must be cheap, and do no I/O. A value that
+        comes back (after a rollback) must stand for the same contents.
+        """
+        ...

@@ -13,6 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from langchain_llmops.cli.cache import app as cache_app
+from langchain_llmops.cli.kb import app as kb_app
+from langchain_llmops.cli.memory import app as memory_app
 from langchain_llmops.errors import LLMOpsError
 
 __all__ = ["app", "main"]
@@ -24,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(kb_app, name="kb")
+app.add_typer(memory_app, name="memory")
 
 
 def main() -> NoReturn:
@@ -68,8 +72,7 @@ def demo(  # noqa: PLR0913 - options of a command
         Path | None, typer.Option(help="Where the HTML report goes.  [reports/]")
     ] = None,
     docs: Annotated[
-        Path | None,
-        typer.Option(help="Your documents: a folder of .md .txt .rst .py files."),
+        Path | None, typer.Option(help="Your documents: .md .txt .rst .py, a folder.")
     ] = None,
     questions: Annotated[
         Path | None,
@@ -95,8 +98,10 @@ def demo(  # noqa: PLR0913 - options of a command
     ] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the local provider.")] = 0,
     cache: Annotated[
-        Path | None,
-        typer.Option(help="Keep the cache in this SQLite file.  [a temporary one]"),
+        Path | None, typer.Option(help="Keep the cache in this SQLite file.  [none]")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Where costs go.  [a file beside the report]")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as JSON.")
@@ -122,6 +127,7 @@ def demo(  # noqa: PLR0913 - options of a command
         seed=seed,
         report=report,
         cache=cache,
+        ledger=ledger,
     )
     # Seconds of imports: bad options are told before.
     from langchain_llmops.cli.demo.command import run_demo  # noqa: PLC0415

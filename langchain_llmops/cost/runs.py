@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +12,7 @@ from langchain_llmops.cost.charge import NOT_SAID
 from langchain_llmops.cost.report import UNKNOWN_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["OpenRun", "OpenRuns", "said"]
 
@@ -167,7 +166,6 @@ class OpenRuns:
         self._timer = timer
         self._order = itertools.count()
         self._runs: dict[UUID, OpenRun] = {}
-        self._answered: OrderedDict[str, tuple[int, str]] = OrderedDict()
 
     def open(
         self,
@@ -210,29 +208,9 @@ class OpenRuns:
             if _brings_output(piece):
                 run.arrivals.append(self._timer())
 
-    def is_echo(self, run: OpenRun, message_id: str | None) -> bool:
-        """Say whether a run only handed on the answer of a run inside it.
-
-        A chat model that wraps another makes two runs of one call, and both report the
-        inner one's message. Ask once per answered run: it is remembered for the next.
-
-        Args:
-            run: The run that just ended.
-            message_id: Id of the message that it returned.
-        """
-        if message_id is None:
-            return False
-        inner = self._answered.get(message_id)
-        if inner is not None and inner[0] > run.started and inner[1] != run.model_class:
-            return True
-        self._answered[message_id] = (run.started, run.model_class)
-        if len(self._answered) > self._most:
-            self._answered.popitem(last=False)
-        return False
-
-    def remaining(self) -> list[OpenRun]:
-        """Return the runs that began and have not ended."""
-        return list(self._runs.values())
+    def __iter__(self) -> Iterator[OpenRun]:
+        """Iterate over the runs that began and have not ended."""
+        return iter(self._runs.values())
 
 
 def said(metadata: Mapping[str, Any], key: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from langchain_llmops.cost.echoes import Echoes
 from langchain_llmops.cost.embedding import embedding_charge
 from langchain_llmops.cost.estimate import answer_text, streamed_text
 from langchain_llmops.cost.failures import left_by_reader, may_be_billed
@@ -78,6 +79,7 @@ class CallTracker:
         self._counting = threading.Lock()
         self.on_uncounted: Callable[[], None] | None = None
         self._runs = OpenRuns(max_open, clock=clock, timer=timer)
+        self._echoes = Echoes(max_open)
         self._uncounted: deque[tuple[OpenRun, Reply, str | None]] = deque()
         self._complained = False
 
@@ -124,7 +126,7 @@ class CallTracker:
     def under_way(self) -> list[Charge]:
         """Return the charges of calls that have not ended, or never will: unsettled."""
         with self._lock:
-            runs = self._runs.remaining()
+            runs = list(self._runs)
         return [unsettled(run) for run in runs]
 
     def count_estimates(self) -> None:
@@ -161,7 +163,7 @@ class CallTracker:
     def _charge_answer(self, run: OpenRun, response: object) -> Charge | None:
         reply = read_reply(response, reversed(run.pieces))
         with self._lock:
-            if self._runs.is_echo(run, reply.message_id):
+            if self._echoes.of_answer(run, reply.message_id):
                 return None
         if is_hit(run, reply):
             return from_cache(run, reply, self._prices)
@@ -172,6 +174,9 @@ class CallTracker:
         return self._set_aside(run, reply, answer_text(response))
 
     def _charge_failure(self, run: OpenRun, error: object) -> Charge | None:
+        with self._lock:
+            if self._echoes.of_failure(run, error, self._runs):
+                return None
         run.error = type(error).__name__
         pieces = run.pieces[:: run.copies]
         reply = read_reply(None, reversed(pieces))

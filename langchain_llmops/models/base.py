@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_llmops.models.audience import audience_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
@@ -57,6 +59,29 @@ class ModelCall:
     kwargs: Mapping[str, Any]
     config: RunnableConfig
     run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None
+
+    def tell(self, name: str, data: object) -> None:
+        """Send a custom event of LangChain to the call's callback handlers.
+
+        They get it in `on_custom_event`, and readers of `astream_events` as an event,
+        with the metadata and tags of the call. In a plain stream, where core tells
+        nobody its run, it is sent in the name of the run around it; handlers of
+        LangChain's configure hooks do not get it there. Less than a microsecond where
+        nobody listens. What a handler raises is core's to log, unless its
+        `raise_error` is set.
+
+        Args:
+            name: What happened, such as `types.RETRY_EVENT`.
+            data: Made for this event alone: by its identity a handler that is
+                attached twice can tell that it is the same event.
+        """
+        if audience := audience_of(self):
+            audience.hear(name, data)
+
+    async def atell(self, name: str, data: object) -> None:
+        """Send an event as `tell` does, from `agenerate` and `astream`."""
+        if audience := audience_of(self):
+            await audience.ahear(name, data)
 
 
 GenerateHandler: TypeAlias = Callable[[ModelCall], "ChatResult"]

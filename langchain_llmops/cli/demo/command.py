@@ -20,6 +20,7 @@ from langchain_llmops.cli.demo.job import load_traffic, run_job
 from langchain_llmops.cli.demo.report import page
 from langchain_llmops.cli.demo.results import figures
 from langchain_llmops.cli.demo.screen import Screen
+from langchain_llmops.cost import UsageLedger
 
 if TYPE_CHECKING:
     from langchain_llmops.cli.demo.results import Comparison
@@ -42,7 +43,7 @@ def run_demo(settings: Settings, *, as_json: bool) -> int:
         0 if every answer arrived, 1 if not, 130 after Ctrl-C.
 
     Raises:
-        LLMOpsError: Bad input; nothing was run.
+        LLMOpsError: Bad input, or a file cannot be used; nothing was run.
         OSError: The report cannot be written; the comparison was printed.
     """
     screen = Screen(Console(stderr=as_json))
@@ -51,19 +52,23 @@ def run_demo(settings: Settings, *, as_json: bool) -> int:
         target = settings.report or Path("reports") / time.strftime(
             "demo-%Y%m%d-%H%M%S.html"
         )
+        books = settings.ledger or target.with_suffix(".db")
         _check_writable(settings, target)
+        books.parent.mkdir(parents=True, exist_ok=True)
         screen.opening(traffic)
-        comparison = run_job(settings, traffic, screen)
+        with UsageLedger(books) as ledger:
+            ledger.engine()  # its writer would only log that it cannot be used
+            comparison = run_job(settings, traffic, screen, ledger)
         changed, calibrated = changed_lines(), calibrated_lines()
         screen.closing(comparison, changed, calibrated)
         if as_json:
-            json.dump(_as_json(comparison, target), sys.stdout, indent=2)
+            json.dump(_as_json(comparison, target, books), sys.stdout, indent=2)
             sys.stdout.write("\n")
         _write(target, page(comparison, changed, calibrated))
     except KeyboardInterrupt:
         screen.stopped()
         return _INTERRUPTED
-    screen.report_written(target)
+    screen.written(target, books)
     screen.incomplete(comparison)
     return 0 if comparison.complete else _INCOMPLETE
 
@@ -90,7 +95,7 @@ def _write(target: Path, text: str) -> None:
         raise
 
 
-def _as_json(comparison: Comparison, target: Path) -> dict[str, object]:
+def _as_json(comparison: Comparison, target: Path, books: Path) -> dict[str, object]:
     false = comparison.hits.false
     return {
         "questions": len(comparison.questions),
@@ -108,6 +113,7 @@ def _as_json(comparison: Comparison, target: Path) -> dict[str, object]:
         else [[turn.question.id, origin.id] for turn, origin in false],
         "shadow": _shadow(comparison.shadow),
         "report": str(target),
+        "ledger": str(books),
     }
 
 

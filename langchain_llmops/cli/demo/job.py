@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_llmops.cli.demo.questions import Question
     from langchain_llmops.cli.demo.screen import Screen
     from langchain_llmops.cli.demo.settings import Settings
+    from langchain_llmops.cost import UsageLedger
 
 __all__ = ["Traffic", "load_traffic", "run_job"]
 
@@ -81,7 +82,9 @@ def load_traffic(settings: Settings) -> Traffic:
     )
 
 
-def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
+def run_job(
+    settings: Settings, traffic: Traffic, screen: Screen, ledger: UsageLedger
+) -> Comparison:
     """Index the documents, then run one arm after the other.
 
     The second arm asks the earlier part of the log in shadow mode, calibrates its cache
@@ -91,6 +94,7 @@ def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
         settings: What the user asked for.
         traffic: What to work on.
         screen: Hears of every question that is done.
+        ledger: Keeps what each call cost, as features `demo before`, `demo after`.
 
     Raises:
         LLMOpsError: No answer can be had, or a file cannot be used.
@@ -100,7 +104,7 @@ def run_job(settings: Settings, traffic: Traffic, screen: Screen) -> Comparison:
         prefix="llmops-demo-",
         ignore_cleanup_errors=True,  # Windows keeps an open SQLite file
     ) as name:
-        bench = _Bench(settings, traffic, screen, Path(name))
+        bench = _Bench(settings, traffic, screen, Path(name), ledger)
         with screen.busy(f"Embedding {len(traffic.chunks):,} chunks"):
             bench.index()
         # One event loop for both: the HTTP client of langchain-openai is shared.
@@ -141,11 +145,17 @@ class _Bench:
     """What both arms share: documents on disk, and a purse."""
 
     def __init__(
-        self, settings: Settings, traffic: Traffic, screen: Screen, folder: Path
+        self,
+        settings: Settings,
+        traffic: Traffic,
+        screen: Screen,
+        folder: Path,
+        ledger: UsageLedger,
     ) -> None:
         self._settings = settings
         self._traffic = traffic
         self._screen = screen
+        self._ledger = ledger
         self._asked = traffic.questions
         self._purse = Purse(
             settings,
@@ -180,7 +190,7 @@ class _Bench:
         self, runner: asyncio.Runner, name: str, contender: _ProofOfConcept | Cached
     ) -> ArmResult:
         """Run one arm over what the arm before it was asked."""
-        costs = CostCallbackHandler()
+        costs = CostCallbackHandler(self._ledger)
         purse = self._purse
         arm = Arm(name, model=self._settings.model, callbacks=[costs])
         spending = purse.spending(

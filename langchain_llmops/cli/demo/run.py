@@ -154,7 +154,10 @@ class Arm:
                 {
                     "callbacks": [*self._callbacks, watch],
                     "run_name": f"demo {self.name}",
-                    "metadata": {"feature": "demo", "question": question.id},
+                    "metadata": {
+                        "feature": f"demo {self.name}",
+                        "question": question.id,
+                    },
                     "configurable": {"thread_id": question.session},
                 },
             )

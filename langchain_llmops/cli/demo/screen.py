@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -116,9 +117,13 @@ class Screen:
         self._say_code("What changed in the chain, all of it:", changed)
         self._say_code("And once there are labelled pairs:", calibrated)
 
-    def report_written(self, path: Path) -> None:
-        """Say where the report is."""
-        self._console.print("\nReport:", Text(str(path)), soft_wrap=True)
+    def written(self, report: Path, ledger: Path) -> None:
+        """Say where the report is, and how to look into the ledger."""
+        say = self._console.print
+        say("\nReport:", Text(str(report)), soft_wrap=True)
+        say("What each call cost is in a ledger. Ask it:")
+        command = "llmops report --by feature --since 7d --ledger"
+        say(Text(f"  {command} {shlex.quote(str(ledger))}"), soft_wrap=True)
 
     def stopped(self) -> None:
         """Say how far an interrupted run got."""

@@ -31,6 +31,7 @@ class Settings:
         seed: Where the local provider's chance comes from.
         report: Where the HTML report goes; `None` for `reports/` here.
         cache: SQLite file of the cache; `None` for a temporary one.
+        ledger: SQLite file of the ledger; `None` for one beside the report.
 
     Raises:
         ConfigurationError: `docs` without `questions`: the shipped log asks about
@@ -49,6 +50,7 @@ class Settings:
     seed: int
     report: Path | None
     cache: Path | None
+    ledger: Path | None
 
     def __post_init__(self) -> None:
         if self.docs is not None and self.questions is None:

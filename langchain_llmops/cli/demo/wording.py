@@ -95,8 +95,8 @@ def calibration_note(shadow: ShadowReport) -> str:
     proven = shadow.calibration
     if proven is None:
         return (
-            "No near pair was seen, so there was nothing to calibrate on: only exact "
-            "hits were served to the end."
+            "No near pair came up in two thirds of the log, so there was nothing to "
+            "calibrate on: only exact hits were served to the end."
         )
     asked = f"at most {proven.max_false_hit_rate or 0:.0%} of the hits are wrong"
     if shadow.abstains:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from langchain_llmops.cost.budgets.budget import Budget
 from langchain_llmops.cost.budgets.meter import CallMeter
 from langchain_llmops.cost.failures import may_be_billed
-from langchain_llmops.errors import ConfigurationError
+from langchain_llmops.errors import BudgetExceededError, ConfigurationError
 from langchain_llmops.models.base import ModelLayer
 from langchain_llmops.pricing.prices import Prices
+from langchain_llmops.types import BUDGET_EVENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         ModelCall,
         StreamHandler,
     )
+    from langchain_llmops.types import BudgetEvent
 
 __all__ = ["BudgetLayer"]
 
@@ -57,6 +59,9 @@ class BudgetLayer(ModelLayer):
     that was sent and whose end is unknown (cancelled, abandoned, broken off, timed
     out) is charged what was reserved, and shown as `unsettled`: a provider may bill
     it.
+
+    How much of the budget is used goes to the call's handlers after each call, as the
+    custom event `types.BUDGET_EVENT`: `MetricsCallbackHandler` records it.
 
     Put it inside a `CacheLayer`, so that hits are free, and outside a
     `ConcurrencyLayer`. Several limits are several layers: what an inner one refuses the
@@ -140,9 +145,9 @@ class BudgetLayer(ModelLayer):
         try:
             result = handler(call)
         except BaseException as error:
-            self._close(bill, self._broken(bill, error, ()))
+            self._close(call, bill, self._broken(bill, error, ()))
             raise
-        self._close(bill, self._ended(bill, result))
+        self._close(call, bill, self._ended(bill, result))
         return result
 
     async def agenerate(self, call: ModelCall, handler: AgenerateHandler) -> ChatResult:
@@ -151,9 +156,9 @@ class BudgetLayer(ModelLayer):
         try:
             result = await handler(call)
         except BaseException as error:
-            await self._aclose(bill, self._broken(bill, error, ()))
+            await self._aclose(call, bill, self._broken(bill, error, ()))
             raise
-        await self._aclose(bill, self._ended(bill, result))
+        await self._aclose(call, bill, self._ended(bill, result))
         return result
 
     def stream(
@@ -168,9 +173,9 @@ class BudgetLayer(ModelLayer):
                     chunks.append(chunk)
                     yield chunk
         except BaseException as error:
-            self._close(bill, self._broken(bill, error, chunks))
+            self._close(call, bill, self._broken(bill, error, chunks))
             raise
-        self._close(bill, self._ended(bill, None, chunks))
+        self._close(call, bill, self._ended(bill, None, chunks))
 
     async def astream(
         self, call: ModelCall, handler: AstreamHandler
@@ -184,30 +189,43 @@ class BudgetLayer(ModelLayer):
                     chunks.append(chunk)
                     yield chunk
         except BaseException as error:
-            await self._aclose(bill, self._broken(bill, error, chunks))
+            await self._aclose(call, bill, self._broken(bill, error, chunks))
             raise
-        await self._aclose(bill, self._ended(bill, None, chunks))
+        await self._aclose(call, bill, self._ended(bill, None, chunks))
 
     def _open(self, call: ModelCall) -> _Bill:
         expected = self._meter.expect(call)
-        who = call.config.get("metadata")
-        return _Bill(expected, self.budget.reserve(expected.amount, who))
+        try:
+            reservation = self.budget.reserve(expected.amount, _who(call))
+        except BudgetExceededError as error:
+            call.tell(BUDGET_EVENT, self._use(call, error.scope))
+            raise
+        return _Bill(expected, reservation)
 
     async def _aopen(self, call: ModelCall) -> _Bill:
         expected = await self._meter.aexpect(call)
-        who = call.config.get("metadata")
-        return _Bill(expected, await self.budget.areserve(expected.amount, who))
+        try:
+            reservation = await self.budget.areserve(expected.amount, _who(call))
+        except BudgetExceededError as error:
+            await call.atell(BUDGET_EVENT, self._use(call, error.scope))
+            raise
+        return _Bill(expected, reservation)
 
-    def _close(self, bill: _Bill, outcome: _Outcome) -> None:
+    def _close(self, call: ModelCall, bill: _Bill, outcome: _Outcome) -> None:
         self.budget.settle(
             bill.reservation, outcome.amount, unsettled=outcome.unsettled
         )
+        call.tell(BUDGET_EVENT, self._use(call, bill.reservation.scope))
 
-    async def _aclose(self, bill: _Bill, outcome: _Outcome) -> None:
+    async def _aclose(self, call: ModelCall, bill: _Bill, outcome: _Outcome) -> None:
         # Cancelled in here, the reservation stays at its amount.
         await self.budget.asettle(
             bill.reservation, outcome.amount, unsettled=outcome.unsettled
         )
+        await call.atell(BUDGET_EVENT, self._use(call, bill.reservation.scope))
+
+    def _use(self, call: ModelCall, scope: str) -> BudgetEvent:
+        return {"scope": scope, "use": self.budget.pressure(_who(call))}
 
     def _ended(
         self,
@@ -249,3 +267,7 @@ class BudgetLayer(ModelLayer):
                 exc_info=error,
             )
         return _Outcome(bill.expected.amount, unsettled=True)
+
+
+def _who(call: ModelCall) -> Mapping[str, Any] | None:
+    return call.config.get("metadata")

@@ -25,6 +25,7 @@ def settings(**fields):
         "seed": 0,
         "report": None,
         "cache": None,
+        "ledger": None,
     }
     return Settings(**defaults | fields)
 

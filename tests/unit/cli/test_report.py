@@ -86,7 +86,7 @@ def test_what_users_wrote_stays_text(html):
 
 def test_what_shadow_mode_showed_stands_before_the_code(html):
     told = html.index("Shadow mode, the first 2 questions")
-    assert told < html.index("No near pair was seen") < html.index("model = f(x)")
+    assert told < html.index("No near pair came up") < html.index("model = f(x)")
 
 
 def test_each_question_has_a_row_that_filters_can_find(html):

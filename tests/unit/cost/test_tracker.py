@@ -122,7 +122,7 @@ def test_runs_that_never_end_give_way_and_are_reported(prices):
     assert len(tracker.under_way()) == 5
 
 
-def test_ids_of_answers_are_not_kept_for_ever(prices):
+def test_messages_and_errors_are_not_remembered_for_ever(prices):
     tracker, _ = tracked(prices, max_open=5)
     for number in range(50):
         run_id = uuid.uuid4()
@@ -130,7 +130,10 @@ def test_ids_of_answers_are_not_kept_for_ever(prices):
         result = answer({**ONE, "total_tokens": 2})
         result.generations[0][0].message.id = f"msg_{number}"
         tracker.answered(run_id, result)
-    assert len(tracker._runs._answered) == 5
+        run_id = uuid.uuid4()
+        tracker.started(run_id, [], {}, is_chat=True)
+        tracker.failed(run_id, ValueError())
+    assert len(tracker._echoes._heard) == 5
 
 
 def test_estimates_wait_for_a_report_but_not_without_end(prices):
