@@ -1,4 +1,4 @@
-"""Vector retrieval: a FAISS store whose score is the true cosine."""
+"""Vector retrieval: a store and a retriever whose score is the true cosine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,60 @@ from langchain_llmops._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_llmops.retrieval.faiss_store import FaissStore
+    from langchain_llmops.retrieval.index_advisor import (
+        IndexAdvice,
+        IndexAdvisor,
+        IndexCosts,
+        IndexEstimate,
+        Workload,
+    )
+    from langchain_llmops.retrieval.index_benchmark import (
+        IndexMeasurement,
+        benchmark_index,
+    )
+    from langchain_llmops.retrieval.index_spec import IndexKind, IndexSpec
+    from langchain_llmops.retrieval.retrieval_cache import (
+        RetrievalCache,
+        RetrievalCacheStats,
+    )
+    from langchain_llmops.retrieval.threshold_retriever import ThresholdRetriever
 
-__all__ = ("FaissStore",)
+__all__ = (
+    "FaissStore",
+    "IndexAdvice",
+    "IndexAdvisor",
+    "IndexCosts",
+    "IndexEstimate",
+    "IndexKind",
+    "IndexMeasurement",
+    "IndexSpec",
+    "RetrievalCache",
+    "RetrievalCacheStats",
+    "ThresholdRetriever",
+    "Workload",
+    "benchmark_index",
+)
 
-__getattr__, __dir__ = lazy_names(__name__, {"FaissStore": f"{__name__}.faiss_store"})
+_MODULES = {
+    "faiss_store": ("FaissStore",),
+    "index_advisor": (
+        "IndexAdvice",
+        "IndexAdvisor",
+        "IndexCosts",
+        "IndexEstimate",
+        "Workload",
+    ),
+    "index_benchmark": ("IndexMeasurement", "benchmark_index"),
+    "index_spec": ("IndexKind", "IndexSpec"),
+    "retrieval_cache": ("RetrievalCache", "RetrievalCacheStats"),
+    "threshold_retriever": ("ThresholdRetriever",),
+}
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        name: f"{__name__}.{module}"
+        for module, names in _MODULES.items()
+        for name in names
+    },
+)

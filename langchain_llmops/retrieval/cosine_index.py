@@ -1,24 +1,24 @@
-"""Documents under their ids, and FAISS finding the nearest by exact cosine."""
+"""Documents under their ids, over vectors that a search compares by cosine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
 
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.retrieval.filters import DocumentFilter, compile_filter
+from langchain_llmops.retrieval.vector_rows import VectorRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy.typing as npt
     from langchain_core.documents import Document
 
-    Vectors = npt.NDArray[np.float32]
+    from langchain_llmops.retrieval.index_spec import IndexSpec, Vectors
+    from langchain_llmops.retrieval.vector_rows import Mask
 
 __all__ = ["CosineIndex", "Found"]
 
@@ -39,25 +39,38 @@ class Found:
 
 
 class CosineIndex:
-    """Vectors of length 1 in a flat FAISS index, each under its document's id.
+    """Vectors of length 1 in a FAISS index, each under its document's id.
 
-    Inner products of such vectors are cosines, computed exactly. Safe to use from
-    several threads; a change is seen by other threads wholly or not at all.
+    Inner products of such vectors are cosines. Safe to use from several threads; a
+    change is seen by other threads wholly or not at all.
+
+    Args:
+        spec: Which FAISS index.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spec: IndexSpec) -> None:
         # Re-entrant: a filter runs under it and may look something up in the index.
         self._lock = RLock()
-        self._vectors: faiss.IndexIDMap2 | None = None
-        self._documents: dict[int, Document] = {}
-        self._labels: dict[str, int] = {}
-        self._next_label = 0
+        self._spec = spec
+        self._rows: VectorRows | None = None
+        # By row; `None` where a document was removed.
+        self._documents: list[Document | None] = []
+        self._places: dict[str, int] = {}
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def generation(self) -> int:
+        """How many changes there were."""
+        return self._generation
 
     @property
     def floats(self) -> int:
-        """How many numbers one search has to read."""
-        vectors = self._vectors
-        return 0 if vectors is None else vectors.ntotal * vectors.d
+        """How many numbers one search has to read, about."""
+        rows = self._rows
+        return 0 if rows is None else rows.floats
 
     def put(
         self, documents: Mapping[str, Document], vectors: Sequence[Sequence[float]]
@@ -78,42 +91,55 @@ class CosineIndex:
                 f"the embeddings returned {len(vectors)} vectors for {len(documents)} "
                 "texts: use an embedding model that returns one per text"
             )
-        rows = _unit_rows(vectors)
+        units = _unit_rows(vectors)
         with self._lock:
-            index = self._fitting(rows)
+            self._fitting(units)
             self.drop(documents)
-            labels = range(self._next_label, self._next_label + len(rows))
-            index.add_with_ids(rows, np.asarray(labels, dtype=np.int64))
-            self._next_label = labels.stop
-            self._labels.update(zip(documents, labels, strict=True))
-            self._documents.update(
-                (label, _copy(document, name))
-                for label, (name, document) in zip(
-                    labels, documents.items(), strict=True
-                )
-            )
+            places = self._fitting(units).append(units)
+            self._places.update(zip(documents, places, strict=True))
+            self._documents += [_copy(doc, name) for name, doc in documents.items()]
+            self._generation += 1
 
     def drop(self, ids: Iterable[str] | None) -> None:
         """Remove documents; unknown ids are skipped, `None` means all."""
         with self._lock:
-            names = list(self._labels if ids is None else ids)
-            labels = [
-                label
+            names = list(self._places if ids is None else ids)
+            gone = [
+                place
                 for name in names
-                if (label := self._labels.pop(name, None)) is not None
+                if (place := self._places.pop(name, None)) is not None
             ]
-            for label in labels:
-                del self._documents[label]
-            if labels and self._vectors is not None:
-                self._vectors.remove_ids(
-                    faiss.IDSelectorBatch(np.asarray(labels, dtype=np.int64))
-                )
+            if not gone or self._rows is None:
+                return
+            self._generation += 1
+            if not self._places:
+                # Nothing is left that a vector of another dimension could not join.
+                self._rows, self._documents = None, []
+                return
+            self._rows.remove(gone)
+            for place in gone:
+                self._documents[place] = None
+            if self._rows.wasteful:
+                self._compact()
 
     def get(self, ids: Iterable[str]) -> list[Document]:
         """Return copies of the documents with these ids; unknown ids are skipped."""
         with self._lock:
-            labels = [self._labels[name] for name in ids if name in self._labels]
-            return [_copy(self._documents[label]) for label in labels]
+            return [
+                _copy(document)
+                for name in ids
+                if (place := self._places.get(name)) is not None
+                and (document := self._documents[place]) is not None
+            ]
+
+    def vectors(self, ids: Iterable[str]) -> dict[str, list[float]]:
+        """Return the vectors of these ids, of length 1; unknown ids are skipped."""
+        with self._lock:
+            places = {n: self._places[n] for n in ids if n in self._places}
+            if self._rows is None or not places:
+                return {}
+            stored = self._rows.vectors(np.asarray(list(places.values()), np.int64))
+            return dict(zip(places, stored.tolist(), strict=True))
 
     def search(
         self,
@@ -135,71 +161,65 @@ class CosineIndex:
         """
         if k < 1:
             raise ConfigurationError(f"k must be at least 1, got {k!r}")
-        row = _unit_rows([embedding])
+        query = _unit_rows([embedding])
         with self._lock:
-            if not self._documents:
+            if not self._places:
                 return []
-            index = self._fitting(row)
-            labels = self._kept(filter)
-            limit = min(k, index.ntotal if labels is None else len(labels))
-            if not limit:
-                return []
-            params = None
-            if labels is not None:
-                params = faiss.SearchParameters()
-                selector = faiss.IDSelectorBatch(labels)  # FAISS only borrows it
-                params.sel = selector
-            scores, found = index.search(row, limit, params=params)
+            near = self._fitting(query).search(query, k, self._wanted(filter))
             return [
-                Found(
-                    document=_copy(self._documents[label]),
-                    # Rounding may leave a hair more than 1 between equal vectors.
-                    cosine=max(-1.0, min(1.0, score)),
-                    vector=index.reconstruct(label),
-                )
-                for score, label in zip(
-                    scores[0].tolist(), found[0].tolist(), strict=True
-                )
+                Found(document=_copy(document), cosine=one.cosine, vector=one.vector)
+                for one in near
+                if (document := self._documents[one.row]) is not None
             ]
 
-    def dump(self) -> tuple[bytes, dict[int, Document]]:
-        """Return the FAISS index as bytes, and the documents by their labels."""
+    def dump(self) -> tuple[bytes, list[Document]]:
+        """Return the FAISS index as bytes, and the documents in its order."""
         with self._lock:
-            vectors = self._vectors
-            data = b"" if vectors is None else faiss.serialize_index(vectors).tobytes()
-            return data, dict(self._documents)
+            if self._rows is None:
+                return b"", []
+            self._compact()
+            return self._rows.dump(), [doc for doc in self._documents if doc]
 
-    def restore(self, data: bytes, documents: dict[int, Document]) -> None:
+    def restore(self, data: bytes, documents: Sequence[Document]) -> None:
         """Replace everything by what `dump` returned."""
         with self._lock:
-            self._vectors = None
-            if data:
-                vectors = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-                self._vectors = cast("faiss.IndexIDMap2", vectors)
-            self._documents = documents
-            self._labels = {str(doc.id): label for label, doc in documents.items()}
-            self._next_label = max(documents, default=-1) + 1
+            self._rows = VectorRows.restored(self._spec, data) if data else None
+            self._documents = list(documents)
+            self._places = {str(doc.id): row for row, doc in enumerate(documents)}
+            self._generation += 1
 
-    def _fitting(self, rows: Vectors) -> faiss.IndexIDMap2:
-        """Return the FAISS index, made when empty; refuse another dimension."""
+    def _compact(self) -> None:
+        if self._rows is None:
+            return
+        kept = self._rows.compact().tolist()
+        self._documents = [self._documents[place] for place in kept]
+        self._places = {
+            str(document.id): row
+            for row, document in enumerate(self._documents)
+            if document is not None
+        }
+
+    def _fitting(self, rows: Vectors) -> VectorRows:
+        """Return the rows, made when there are none; refuse another dimension."""
         dimension = rows.shape[1]
-        if self._vectors is None or not self._documents:
-            self._vectors = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        if self._vectors.d != dimension:
+        if self._rows is None:
+            self._rows = VectorRows(self._spec, dimension)
+        if self._rows.dimension != dimension:
             raise ConfigurationError(
                 f"the embeddings returned {dimension} dimensions, the store holds "
-                f"vectors of {self._vectors.d}: use the embedding model it was built "
-                "with, or build a new store"
+                f"vectors of {self._rows.dimension}: use the embedding model it was "
+                "built with, or build a new store"
             )
-        return self._vectors
+        return self._rows
 
-    def _kept(self, wanted: DocumentFilter | None) -> npt.NDArray[np.int64] | None:
+    def _wanted(self, wanted: DocumentFilter | None) -> Mask | None:
         if wanted is None:
             return None
         keep = compile_filter(wanted)
-        return np.asarray(
-            [label for label, doc in self._documents.items() if keep(doc)],
-            dtype=np.int64,
+        return np.fromiter(
+            (doc is not None and bool(keep(doc)) for doc in self._documents),
+            dtype=np.bool_,
+            count=len(self._documents),
         )
 
 

@@ -9,43 +9,52 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from langchain_core.documents import Document
 
 from langchain_llmops.errors import ConfigurationError, StorageError
+from langchain_llmops.retrieval.index_spec import IndexSpec
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["read_store", "write_store"]
+__all__ = ["SavedStore", "read_store", "write_store"]
 
-_FORMAT = 1
+_FORMAT = 2
 _PAGE = "store.json"
 
 
-def write_store(
-    folder: str | os.PathLike[str], vectors: bytes, documents: dict[int, Document]
-) -> None:
+class SavedStore(NamedTuple):
+    """What is on disk: the index as bytes, its documents in order, and its kind."""
+
+    vectors: bytes
+    documents: list[Document]
+    spec: IndexSpec
+
+
+def write_store(folder: str | os.PathLike[str], saved: SavedStore) -> None:
     """Write a store into a folder, which is made if it does not exist.
 
     Args:
         folder: Where to. A store that is there already is replaced.
-        vectors: The serialised FAISS index.
-        documents: The documents by their labels in the index.
+        saved: What to write.
 
     Raises:
         ConfigurationError: Metadata hold something that JSON cannot.
         StorageError: The folder cannot be written.
     """
     path = Path(folder)
-    rows = [_row(label, document) for label, document in documents.items()]
+    vectors, documents, spec = saved
+    rows = [_row(document) for document in documents]
     vector_file = f"vectors-{uuid.uuid4().hex}.faiss"
     page = {
         "format": _FORMAT,
         "vectors": vector_file,
         "sha256": hashlib.sha256(vectors).hexdigest(),
+        "index": asdict(spec),
     }
     # One document per line: readable, and small in a diff.
     text = json.dumps(page)[:-1] + ', "documents": [\n' + ",\n".join(rows) + "\n]}\n"
@@ -67,14 +76,11 @@ def write_store(
             old.unlink(missing_ok=True)
 
 
-def read_store(folder: str | os.PathLike[str]) -> tuple[bytes, dict[int, Document]]:
-    """Read what `write_store` wrote.
+def read_store(folder: str | os.PathLike[str]) -> SavedStore:
+    """Read what `write_store` wrote; the vectors are checked against their hash.
 
     Args:
         folder: Where it was saved.
-
-    Returns:
-        The serialised index, checked against its hash, and the documents by label.
 
     Raises:
         StorageError: No store is there, it is damaged, or a newer version wrote it.
@@ -88,12 +94,11 @@ def read_store(folder: str | os.PathLike[str]) -> tuple[bytes, dict[int, Documen
         # Checked before FAISS sees it: its reader trusts what a file says of itself.
         if hashlib.sha256(vectors).hexdigest() != page["sha256"]:
             _damaged(path, "its vectors do not match their checksum")
-        return vectors, {
-            row["label"]: Document(
-                id=row["id"], page_content=row["text"], metadata=row["metadata"]
-            )
+        documents = [
+            Document(id=row["id"], page_content=row["text"], metadata=row["metadata"])
             for row in page["documents"]
-        }
+        ]
+        return SavedStore(vectors, documents, IndexSpec(**page["index"]))
     except FileNotFoundError as error:
         raise StorageError(
             f"there is no vector store in {str(path)!r}: save() writes one"
@@ -109,9 +114,8 @@ def _damaged(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
     ) from cause
 
 
-def _row(label: int, document: Document) -> str:
+def _row(document: Document) -> str:
     row = {
-        "label": label,
         "id": document.id,
         "text": document.page_content,
         "metadata": document.metadata,

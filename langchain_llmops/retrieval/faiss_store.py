@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStore
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from typing_extensions import override
 
-from langchain_llmops.retrieval.faiss_files import read_store, write_store
-from langchain_llmops.retrieval.incoming import by_id, contents, with_metadata
+from langchain_llmops.retrieval.cosine_searches import CosineSearches
+from langchain_llmops.retrieval.faiss_files import (
+    SavedStore,
+    read_store,
+    write_store,
+)
+from langchain_llmops.retrieval.incoming import (
+    by_id,
+    contents,
+    with_metadata,
+    with_vectors,
+)
+from langchain_llmops.retrieval.index_spec import IndexSpec
 
 if TYPE_CHECKING:
     import os
@@ -20,18 +28,13 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
-    from langchain_llmops.retrieval.cosine_index import Found
+    from langchain_llmops.retrieval.index_spec import IndexKind
 
 __all__ = ["FaissStore"]
 
-_T = TypeVar("_T")
 
-_INLINE_FLOATS = 1_000_000
-"""Up to this size a search takes less time than the hop to another thread and back."""
-
-
-class FaissStore(VectorStore):
-    """Hold documents and find the nearest by exact cosine similarity.
+class FaissStore(CosineSearches):
+    """Hold documents and find the nearest by cosine similarity.
 
     Every score is the cosine between query and document, from -1 to 1, whatever the
     scale of the embeddings: `similarity_search_with_score`, relevance scores and
@@ -42,12 +45,18 @@ class FaissStore(VectorStore):
     search, so `k` documents come back whenever `k` documents pass it. Arguments that
     no search knows, such as `top_k`, raise a `TypeError`.
 
+    The default index is exact and reads every vector. Another kind (`index="hnsw"`, see
+    `IndexSpec`) takes its place once there are enough vectors; it may miss a near
+    document, but it returns `k` of them all the same, and scores stay cosines: exact
+    for `hnsw` and `ivf`, within 0.001 for `bits` and about 0.002 for `sq8`.
+
     Safe to use from several threads and event loops. Asynchronous methods await the
     embeddings' own asynchronous methods; a big store is searched on another thread.
     Adding costs one `embed_documents` call, searching one `embed_query` call.
 
     Args:
         embeddings: Turns texts and queries into vectors of one fixed dimension.
+        index: Which FAISS index: a kind, or an `IndexSpec` with its settings.
 
     Example:
         ```python
@@ -61,18 +70,22 @@ class FaissStore(VectorStore):
         ```
     """
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(
+        self, embeddings: Embeddings, *, index: IndexKind | IndexSpec = "flat"
+    ) -> None:
         # FAISS takes 150 ms to import: the first store pays, reading the name does not.
         from langchain_llmops.retrieval.cosine_index import CosineIndex  # noqa: PLC0415
 
-        self._embeddings = embeddings
-        self._index = CosineIndex()
+        self._spec = IndexSpec(kind=index) if isinstance(index, str) else index
+        super().__init__(embeddings, CosineIndex(self._spec))
+
+    def __len__(self) -> int:
+        return len(self._index)
 
     @property
-    @override
-    def embeddings(self) -> Embeddings:
-        """The embeddings that the store was made with."""
-        return self._embeddings
+    def generation(self) -> int:
+        """How often the contents have changed (`GenerationSource`)."""
+        return self._index.generation
 
     @override
     def add_documents(
@@ -109,8 +122,49 @@ class FaissStore(VectorStore):
         names, fresh = by_id(documents, ids, **kwargs)
         if fresh:
             vectors = await self._embeddings.aembed_documents(contents(fresh))
-            await self._run(lambda: self._index.put(fresh, vectors))
+            await self._put(fresh, vectors)
         return names
+
+    def add_embeddings(
+        self,
+        documents: Sequence[Document],
+        vectors: Sequence[Sequence[float]],
+        *,
+        ids: list[str] | None = None,
+    ) -> list[str]:
+        """Add documents whose vectors are known, without a call to the embeddings.
+
+        Args:
+            documents: What to add, as `add_documents` takes it.
+            vectors: One per document, of any length.
+            ids: One id per document, instead of the documents' own ids.
+
+        Returns:
+            The id of each document, in order.
+
+        Raises:
+            ConfigurationError: The numbers of documents, vectors and ids differ, or the
+                vectors do not fit those that are stored.
+        """
+        names, fresh, kept = with_vectors(documents, vectors, ids)
+        self._index.put(fresh, kept)
+        return names
+
+    async def aadd_embeddings(
+        self,
+        documents: Sequence[Document],
+        vectors: Sequence[Sequence[float]],
+        *,
+        ids: list[str] | None = None,
+    ) -> list[str]:
+        """Add documents whose vectors are known; see `add_embeddings`."""
+        names, fresh, kept = with_vectors(documents, vectors, ids)
+        await self._put(fresh, kept)
+        return names
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
+        """Return the stored vectors, of length 1, by id; missing ids are left out."""
+        return self._index.vectors(ids)
 
     @override
     def add_texts(
@@ -149,7 +203,7 @@ class FaissStore(VectorStore):
     @override
     async def adelete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
         """Delete documents; see `delete`."""
-        await self._run(lambda: self._index.drop(ids))
+        await self._write(lambda: self._index.drop(ids))
         return True
 
     @override
@@ -161,173 +215,6 @@ class FaissStore(VectorStore):
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents with these ids; those that are missing are left out."""
         return await self._run(lambda: self._index.get(ids))
-
-    @override
-    def similarity_search(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the `k` nearest documents, nearest first.
-
-        Args:
-            query: What to look for.
-            k: How many; fewer come back only if fewer pass the filter.
-            **kwargs: `filter`, see the class.
-
-        Returns:
-            Copies, safe to change.
-
-        Raises:
-            ConfigurationError: `k` is below 1, the filter is not understood, or the
-                query's vector does not fit those that are stored.
-        """
-        vector = self._embeddings.embed_query(query)
-        return self.similarity_search_by_vector(vector, k, **kwargs)
-
-    @override
-    async def asimilarity_search(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the `k` nearest documents; see `similarity_search`."""
-        vector = await self._embeddings.aembed_query(query)
-        return await self.asimilarity_search_by_vector(vector, k, **kwargs)
-
-    @override
-    def similarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the `k` documents nearest to a vector; see `similarity_search`."""
-        return [found.document for found in self._index.search(embedding, k, **kwargs)]
-
-    @override
-    async def asimilarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the `k` documents nearest to a vector; see `similarity_search`."""
-        return await self._run(
-            lambda: self.similarity_search_by_vector(embedding, k, **kwargs)
-        )
-
-    @override
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return the `k` nearest documents, each with its cosine to the query."""
-        vector = self._embeddings.embed_query(query)
-        return _scored(self._index.search(vector, k, **kwargs))
-
-    @override
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return the `k` nearest documents, each with its cosine to the query."""
-        vector = await self._embeddings.aembed_query(query)
-        return _scored(await self._run(lambda: self._index.search(vector, k, **kwargs)))
-
-    @override
-    def similarity_search_with_relevance_scores(
-        self,
-        query: str,
-        k: int = 4,
-        *,
-        score_threshold: float | None = None,
-        **kwargs: Any,
-    ) -> list[tuple[Document, float]]:
-        """Return the `k` nearest documents whose cosine reaches the threshold.
-
-        Core's version warns about every negative score; a cosine may be negative.
-        """
-        found = self.similarity_search_with_score(query, k, **kwargs)
-        return _reaching(score_threshold, found)
-
-    @override
-    async def asimilarity_search_with_relevance_scores(
-        self,
-        query: str,
-        k: int = 4,
-        *,
-        score_threshold: float | None = None,
-        **kwargs: Any,
-    ) -> list[tuple[Document, float]]:
-        """Return the `k` nearest documents whose cosine reaches the threshold."""
-        found = await self.asimilarity_search_with_score(query, k, **kwargs)
-        return _reaching(score_threshold, found)
-
-    @override
-    def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda cosine: cosine
-
-    @override
-    def max_marginal_relevance_search(
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Return `k` of the `fetch_k` nearest documents that differ from each other.
-
-        Args:
-            query: What to look for.
-            k: How many to return.
-            fetch_k: How many to choose from.
-            lambda_mult: From 0, most diverse, to 1, most similar to the query.
-            **kwargs: `filter`, see the class.
-        """
-        vector = self._embeddings.embed_query(query)
-        return self.max_marginal_relevance_search_by_vector(
-            vector, k, fetch_k, lambda_mult, **kwargs
-        )
-
-    @override
-    async def amax_marginal_relevance_search(
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Return `k` diverse documents; see `max_marginal_relevance_search`."""
-        vector = await self._embeddings.aembed_query(query)
-        return await self.amax_marginal_relevance_search_by_vector(
-            vector, k, fetch_k, lambda_mult, **kwargs
-        )
-
-    @override
-    def max_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Return `k` diverse documents; see `max_marginal_relevance_search`."""
-        found = self._index.search(embedding, max(k, fetch_k), **kwargs)
-        chosen = maximal_marginal_relevance(
-            np.asarray(embedding, dtype=np.float32),
-            [one.vector.tolist() for one in found],
-            lambda_mult,
-            k,
-        )
-        return [found[place].document for place in chosen]
-
-    @override
-    async def amax_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """Return `k` diverse documents; see `max_marginal_relevance_search`."""
-        return await self._run(
-            lambda: self.max_marginal_relevance_search_by_vector(
-                embedding, k, fetch_k, lambda_mult, **kwargs
-            )
-        )
 
     @classmethod
     @override
@@ -371,7 +258,7 @@ class FaissStore(VectorStore):
             ConfigurationError: Metadata hold something that JSON cannot.
             StorageError: The folder cannot be written.
         """
-        write_store(folder, *self._index.dump())
+        write_store(folder, SavedStore(*self._index.dump(), self._spec))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], embeddings: Embeddings) -> FaissStore:
@@ -380,21 +267,20 @@ class FaissStore(VectorStore):
         Raises:
             StorageError: No store is there, or it is damaged.
         """
-        store = cls(embeddings)
-        store._index.restore(*read_store(folder))
+        saved = read_store(folder)
+        store = cls(embeddings, index=saved.spec)
+        store._index.restore(saved.vectors, saved.documents)
         return store
 
-    async def _run(self, operation: Callable[[], _T]) -> _T:
-        if self._index.floats > _INLINE_FLOATS:
-            return await run_in_executor(None, operation)
-        return operation()
+    async def _put(
+        self, documents: dict[str, Document], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        floats = len(vectors) * len(vectors[0]) if len(vectors) else 0
+        await self._write(lambda: self._index.put(documents, vectors), floats)
 
-
-def _scored(found: Iterable[Found]) -> list[tuple[Document, float]]:
-    return [(one.document, one.cosine) for one in found]
-
-
-def _reaching(
-    threshold: float | None, found: list[tuple[Document, float]]
-) -> list[tuple[Document, float]]:
-    return [pair for pair in found if threshold is None or pair[1] >= threshold]
+    async def _write(self, operation: Callable[[], None], floats: int = 0) -> None:
+        """Run a change; one that may learn a graph or lists never holds up the loop."""
+        if self._spec.kind == "flat":
+            await self._run(operation, floats)
+        else:
+            await run_in_executor(None, operation)

@@ -12,7 +12,7 @@ from langchain_llmops.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["by_id", "contents", "with_metadata"]
+__all__ = ["by_id", "contents", "with_metadata", "with_vectors"]
 
 
 def by_id(
@@ -66,3 +66,26 @@ def with_metadata(
 def contents(documents: Mapping[str, Document]) -> list[str]:
     """Return the texts to embed, in order."""
     return [document.page_content for document in documents.values()]
+
+
+def with_vectors(
+    documents: Sequence[Document],
+    vectors: Sequence[Sequence[float]],
+    ids: Sequence[str | None] | None,
+) -> tuple[list[str], dict[str, Document], list[Sequence[float]]]:
+    """Give every document an id and keep its vector beside it.
+
+    Returns:
+        What `by_id` returns, and the vectors of the documents that it kept.
+
+    Raises:
+        ConfigurationError: The numbers of documents, vectors and ids differ.
+    """
+    if len(vectors) != len(documents):
+        raise ConfigurationError(
+            f"got {len(vectors)} vectors for {len(documents)} documents: pass one per "
+            "document"
+        )
+    names, fresh = by_id(documents, ids)
+    last = dict(zip(names, vectors, strict=True))
+    return names, fresh, [last[name] for name in fresh]

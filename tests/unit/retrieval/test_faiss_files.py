@@ -54,7 +54,7 @@ def test_nothing_is_pickled(store, tmp_path):
     store.save(tmp_path)
     page = json.loads((tmp_path / "store.json").read_text(encoding="utf-8"))
     assert [row["id"] for row in page["documents"]] == ["a", "b"]
-    assert (tmp_path / page["vectors"]).read_bytes().startswith(b"IxM")
+    assert (tmp_path / page["vectors"]).read_bytes().startswith(b"IxFI")
 
 
 def test_a_full_disk_keeps_the_saved_store(store, embeddings, tmp_path, monkeypatch):

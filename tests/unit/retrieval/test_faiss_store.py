@@ -14,7 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_llmops.errors import ConfigurationError
-from langchain_llmops.retrieval import FaissStore, faiss_store
+from langchain_llmops.retrieval import FaissStore, cosine_searches
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ async def test_a_big_store_leaves_the_event_loop(store, monkeypatch):
     await store.asimilarity_search("1 0", filter=spy)
     assert set(threads) == {loop_thread}
     threads.clear()
-    monkeypatch.setattr(faiss_store, "_INLINE_FLOATS", 3)
+    monkeypatch.setattr(cosine_searches, "_INLINE_FLOATS", 3)
     await store.asimilarity_search("1 0", filter=spy)
     assert loop_thread not in threads
 
