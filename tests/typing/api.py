@@ -6,25 +6,39 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import assert_type
 
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.vectorstores import VectorStore
 from langchain_openai import ChatOpenAI
 
 from langchain_llmops import (
+    Budget,
+    BudgetLayer,
     CacheLayer,
+    Candidate,
+    CostAnalyzer,
     CostCallbackHandler,
+    FailoverPolicy,
     FaissStore,
     MemoryTier,
     ModelCall,
     ModelLayer,
+    ModelRouter,
     SemanticCache,
     SQLiteTier,
+    ThresholdRetriever,
     TieredCache,
     TokenCounter,
+    TokenTextSplitter,
+    TrackedEmbeddings,
+    UsageLedger,
+    track_costs,
     with_layers,
 )
+from langchain_llmops.caching import Calibration
 from langchain_llmops.models import StreamHandler, without_client_retries
 from langchain_llmops.pricing import price
 from langchain_llmops.testing import LocalProvider
@@ -60,8 +74,44 @@ def costs() -> None:
     assert_type(price("gpt-4o", usage), Decimal | None)
 
 
+    with UsageLedger() as ledger, track_costs(ledger) as tracked:
+        assert_type(tracked, CostCallbackHandler)
+        assert_type(CostAnalyzer(ledger).analyze(by=("feature",)).total.usd, Decimal)
+
+
+def budgets(model: ChatOpenAI) -> None:
+    budget = Budget(limit_usd="0.5", window="day")
+    assert_type(with_layers(model, BudgetLayer(budget)), ChatOpenAI)
+    assert_type(budget.pressure({"tenant": "acme"}), float)
+
+
+def embeddings_are_embeddings(model: Embeddings) -> Embeddings:
+    return TrackedEmbeddings(model, CostCallbackHandler())
+
+
+def calibrating(cache: SemanticCache) -> None:
+    found = cache.calibrate([("one", "other", True)])
+    assert_type(found, Calibration)
+    assert_type(found.to_json(), str)
+    assert_type(cache.same("one", "other"), bool)
+
+
+def routing(cheap: ChatOpenAI, strong: ChatOpenAI) -> BaseChatModel:
+    tiers = FailoverPolicy(tiers=["standard", "spare"], deadline_s=30)
+    router = ModelRouter([cheap, Candidate(strong, tier="spare")], failover=tiers)
+    assert_type(with_layers(router, Loud()), ModelRouter)
+    return router
+
+
+def splitting() -> None:
+    assert_type(TokenTextSplitter(chunk_size=100).split_text("text"), list[str])
+
+
 def retrieval(embeddings: Embeddings) -> VectorStore:
-    return FaissStore(embeddings)
+    store = FaissStore(embeddings, index="hnsw")
+    found = ThresholdRetriever(store, threshold=0.8).invoke("question")
+    assert_type(found, list[Document])
+    return store
 
 
 def provider() -> None:
