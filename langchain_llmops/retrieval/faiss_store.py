@@ -100,7 +100,8 @@ class FaissStore(CosineSearches):
             documents: What to add; metadata are copied one level deep.
             ids: One id per document, instead of the documents' own ids. A document
                 without any id gets a new one.
-            **kwargs: None are known.
+            **kwargs: `batch_size`, which LangChain's `index()` passes, is of no use
+                here; others are unknown.
 
         Returns:
             The id of each document, in order.
@@ -109,6 +110,7 @@ class FaissStore(CosineSearches):
             ConfigurationError: The numbers of ids and documents differ, or the vectors
                 do not fit those that are stored.
         """
+        kwargs.pop("batch_size", None)
         names, fresh = by_id(documents, ids, **kwargs)
         if fresh:
             self._index.put(fresh, self._embeddings.embed_documents(contents(fresh)))
@@ -119,6 +121,7 @@ class FaissStore(CosineSearches):
         self, documents: list[Document], ids: list[str] | None = None, **kwargs: Any
     ) -> list[str]:
         """Add documents, replacing those whose id is known; see `add_documents`."""
+        kwargs.pop("batch_size", None)
         names, fresh = by_id(documents, ids, **kwargs)
         if fresh:
             vectors = await self._embeddings.aembed_documents(contents(fresh))

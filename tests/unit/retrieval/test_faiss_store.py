@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_core.indexing import InMemoryRecordManager, aindex, index
 
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.retrieval import FaissStore, cosine_searches
@@ -315,3 +316,15 @@ def test_a_search_refuses_what_it_does_not_know(store):
         store.similarity_search("1 0", filter={"n": {"$gt": 3}})
     with pytest.raises(ConfigurationError, match="must be a function"):
         store.similarity_search("1 0", filter=["n"])
+
+
+async def test_langchains_index_keeps_a_store_up_to_date():
+    store = FaissStore(DeterministicFakeEmbedding(size=8))
+    records = InMemoryRecordManager("documents")
+    records.create_schema()
+    documents = [Document(f"text {n}", id=str(n)) for n in range(3)]
+    settings = {"cleanup": "full", "key_encoder": "sha256"}
+    index(documents, records, store, **settings)
+    assert len(store) == 3
+    await aindex(documents[:2], records, store, **settings)
+    assert len(store) == 2
