@@ -20,6 +20,11 @@ if TYPE_CHECKING:
         TieredCache,
         cache_scope,
     )
+    from langchain_llmops.concurrency import (
+        ConcurrencyLayer,
+        DynamicBatcher,
+        ResourcePool,
+    )
     from langchain_llmops.cost import (
         Budget,
         BudgetLayer,
@@ -55,6 +60,8 @@ if TYPE_CHECKING:
         ModelRouter,
         SelectionPolicy,
     )
+    from langchain_llmops.scaling import ScalingPolicy
+    from langchain_llmops.streaming import StreamCallbackHandler, StreamProcessor
     from langchain_llmops.tokens import (
         LongTextRunnable,
         TokenCounter,
@@ -74,10 +81,12 @@ __all__ = (
     "CachedEmbeddings",
     "Candidate",
     "CircuitBreaker",
+    "ConcurrencyLayer",
     "ConversationMemory",
     "ConversationStore",
     "CostAnalyzer",
     "CostCallbackHandler",
+    "DynamicBatcher",
     "FailoverPolicy",
     "FaissStore",
     "IndexAdvisor",
@@ -92,10 +101,14 @@ __all__ = (
     "ModelRouter",
     "RedisBudgetStore",
     "RedisTier",
+    "ResourcePool",
     "SQLBudgetStore",
     "SQLiteTier",
+    "ScalingPolicy",
     "SelectionPolicy",
     "SemanticCache",
+    "StreamCallbackHandler",
+    "StreamProcessor",
     "ThresholdRetriever",
     "TieredCache",
     "TokenCounter",
@@ -123,6 +136,7 @@ _MODULES = {
         "TieredCache",
         "cache_scope",
     ),
+    "concurrency": ("ConcurrencyLayer", "DynamicBatcher", "ResourcePool"),
     "cost": (
         "Budget",
         "BudgetLayer",
@@ -154,6 +168,8 @@ _MODULES = {
         "ModelRouter",
         "SelectionPolicy",
     ),
+    "scaling": ("ScalingPolicy",),
+    "streaming": ("StreamCallbackHandler", "StreamProcessor"),
     "tokens": (
         "LongTextRunnable",
         "TokenCounter",

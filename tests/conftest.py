@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from langchain_openai.chat_models import _client_utils as openai_clients
 
 from langchain_llmops.pricing.prices import default_prices
 from langchain_llmops.testing import LocalProvider
@@ -41,6 +43,31 @@ def blockbuster() -> Iterator[BlockBuster]:
     """Fail a test whose event loop runs a blocking call of this package."""
     with blockbuster_ctx("langchain_llmops") as guard:
         yield guard
+
+
+@pytest.fixture(autouse=True)
+def openais_shared_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Drop the asynchronous clients that langchain-openai shares and never closes.
+
+    Their sockets would be found by the garbage collector in another test, and blamed
+    on that.
+    """
+    made: list[object] = []
+    build = openai_clients._build_async_httpx_client
+
+    def remember(*args: object) -> object:
+        made.append(build(*args))
+        return made[-1]
+
+    monkeypatch.setattr(openai_clients, "_build_async_httpx_client", remember)
+    yield
+    openai_clients._cached_async_httpx_client.cache_clear()
+    connected = any(client._transport._pool.connections for client in made)
+    made.clear()
+    if connected:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture

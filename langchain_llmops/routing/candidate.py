@@ -38,7 +38,8 @@ class Candidate:
     After construction the attributes hold what counts: a limit that nobody knows is
     `None`, a capability that nobody knows is absent, and a price that nobody knows is
     `None` when asked for. Two candidates are equal if they are the same object. Making
-    one may load list prices (half a second, once per process); nothing else blocks.
+    one without `prices` loads list prices (half a second, once per process); nothing
+    else blocks.
 
     Args:
         model: The chat model.
@@ -199,7 +200,7 @@ def as_candidates(
         ConfigurationError: There are none, or a name was given twice. Names that were
             not given are numbered instead: `gpt-4o`, `gpt-4o#2`.
     """
-    known = catalog or default_catalog()
+    known = default_catalog() if catalog is None else catalog
     found = [
         model if isinstance(model, Candidate) else Candidate(model, catalog=known)
         for model in models

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.model_names import parse, provider_id
 from langchain_llmops.pricing.money import dollars
-from langchain_llmops.pricing.prices import Prices
+from langchain_llmops.pricing.prices import Prices, default_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,8 +67,9 @@ class ModelCatalog:
     the context window that price lists publish is not taken for an input limit (the
     two differ for a third of OpenAI's models).
 
-    Making one without `Prices` of its own loads genai-prices, up to half a second once
-    per process. Afterwards it does no I/O; safe across threads and event loops.
+    Making one with prices of its own loads genai-prices, as the first question about a
+    list price does: up to half a second, once per process. Afterwards it does no I/O;
+    safe across threads and event loops.
 
     Args:
         overrides: Model name, in any spelling that `model_names.parse` knows, to the
@@ -101,7 +102,8 @@ class ModelCatalog:
             for spelling, entries in (overrides or {}).items()
             for name in (parse(spelling),)
         }
-        self._prices = prices if isinstance(prices, Prices) else Prices(prices)
+        own = prices if prices is None or isinstance(prices, Prices) else Prices(prices)
+        self._prices = own
 
     def profile(self, model: Model) -> dict[str, Any]:
         """Return what is known of a model, in the terms of LangChain's `ModelProfile`.
@@ -164,9 +166,10 @@ class ModelCatalog:
     def pricing(self, model: Model) -> Pricing:
         """Return the function from usage and time to USD, with the name looked up."""
         names, provider = model_names(model), _provider(model)
+        prices = default_prices() if self._prices is None else self._prices
 
         def price(usage: Usage, at: datetime | None) -> Decimal | None:
-            sheet = self._prices.sheet(names, provider, None, at)
+            sheet = prices.sheet(names, provider, None, at)
             cost = None if sheet is None else sheet.cost(usage)
             return None if cost is None else dollars(cost)
 
@@ -175,7 +178,7 @@ class ModelCatalog:
 
 @cache
 def default_catalog() -> ModelCatalog:
-    """Return the catalog without overrides; loads list prices on the first call."""
+    """Return the catalog without overrides, which all candidates share by default."""
     return ModelCatalog()
 
 

@@ -73,7 +73,6 @@ def costs() -> None:
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     assert_type(price("gpt-4o", usage), Decimal | None)
 
-
     with UsageLedger() as ledger, track_costs(ledger) as tracked:
         assert_type(tracked, CostCallbackHandler)
         assert_type(CostAnalyzer(ledger).analyze(by=("feature",)).total.usd, Decimal)

@@ -23,7 +23,10 @@ from langchain_llmops.cli.demo.screen import Screen
 from langchain_llmops.cost import UsageLedger
 
 if TYPE_CHECKING:
-    from langchain_llmops.cli.demo.results import Comparison
+    from collections.abc import Iterable
+
+    from langchain_llmops.cli.demo.chapter import Chapter
+    from langchain_llmops.cli.demo.results import Comparison, Figure
     from langchain_llmops.cli.demo.settings import Settings
     from langchain_llmops.cli.demo.shadow import ShadowReport
 
@@ -104,16 +107,31 @@ def _as_json(comparison: Comparison, target: Path, books: Path) -> dict[str, obj
         "counted_equals_invoice": comparison.settled,
         "repeat_share": comparison.repeats.share,
         "same_words_share": comparison.repeats.same_words,
-        "figures": {
-            one.key: {"before": _number(one.before), "after": _number(one.after)}
-            for one in figures(comparison)
-        },
+        "figures": _figures(figures(comparison)),
         "false_hits": None
         if false is None
         else [[turn.question.id, origin.id] for turn, origin in false],
         "shadow": _shadow(comparison.shadow),
+        "chapters": {one.key: _chapter(one) for one in comparison.chapters},
         "report": str(target),
         "ledger": str(books),
+    }
+
+
+def _chapter(chapter: Chapter) -> dict[str, object]:
+    return {
+        "title": chapter.title,
+        "skipped": chapter.skipped,
+        "columns": chapter.columns,
+        "figures": _figures(chapter.figures),
+        "note": chapter.note,
+    }
+
+
+def _figures(lines: Iterable[Figure]) -> dict[str, object]:
+    return {
+        one.key: {"before": _number(one.before), "after": _number(one.after)}
+        for one in lines
     }
 
 

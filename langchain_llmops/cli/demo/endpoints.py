@@ -59,8 +59,12 @@ class Endpoint:
 
 
 @contextmanager
-def open_endpoint(settings: Settings) -> Iterator[Endpoint]:
+def open_endpoint(settings: Settings, *, at_once: bool = False) -> Iterator[Endpoint]:
     """Start a local provider, or name the server that the settings ask for.
+
+    Args:
+        settings: What the user asked for.
+        at_once: Whether a local provider answers without simulated latency.
 
     Raises:
         ConfigurationError: `--real` without an API key.
@@ -81,12 +85,13 @@ def open_endpoint(settings: Settings) -> Iterator[Endpoint]:
         ProviderSettings,
     )
 
-    latency = {
+    simulated = {
         settings.embedding_model: Latency(first_token_s=_EMBEDDING_S, sigma=_SPREAD),
         "*": Latency(
             first_token_s=_FIRST_TOKEN_S, tokens_per_s=_TOKENS_PER_S, sigma=_SPREAD
         ),
     }
+    latency = Latency() if at_once else simulated
     # A repeated prefix costs less at OpenAI too: the first arm gets that rebate.
     rebate = ProviderSettings(prompt_caching=True)
     with LocalProvider(

@@ -15,6 +15,8 @@ from openai import OpenAIError
 from langchain_llmops import _encodings
 from langchain_llmops.cli.demo import chains
 from langchain_llmops.cli.demo.cached import Cached
+from langchain_llmops.cli.demo.chapter import Stage
+from langchain_llmops.cli.demo.chapters import run_chapters
 from langchain_llmops.cli.demo.documents import load_folder, load_reference, split
 from langchain_llmops.cli.demo.endpoints import (
     ANSWER_TOKENS,
@@ -85,7 +87,7 @@ def load_traffic(settings: Settings) -> Traffic:
 def run_job(
     settings: Settings, traffic: Traffic, screen: Screen, ledger: UsageLedger
 ) -> Comparison:
-    """Index the documents, then run one arm after the other.
+    """Index the documents, then run one arm after the other, and then the chapters.
 
     The second arm asks the earlier part of the log in shadow mode, calibrates its cache
     on what that showed, and then serves.
@@ -94,7 +96,8 @@ def run_job(
         settings: What the user asked for.
         traffic: What to work on.
         screen: Hears of every question that is done.
-        ledger: Keeps what each call cost, as features `demo before`, `demo after`.
+        ledger: Keeps what each call cost, as features `demo before`, `demo after` and
+            those of the chapters.
 
     Raises:
         LLMOpsError: No answer can be had, or a file cannot be used.
@@ -114,6 +117,8 @@ def run_job(
                 bench.documents, settings.cache or Path(name) / "cache.sqlite3"
             )
             after = bench.run(runner, "after", cached)
+            with screen.busy("Routing, memory, a knowledge base that changes"):
+                chapters = run_chapters(bench.stage(runner))
     return Comparison(
         questions=traffic.questions,
         before=before,
@@ -125,6 +130,7 @@ def run_job(
         simulated=SIMULATED if settings.local else None,
         stopped=bench.stopped,
         shadow=cached.report(),
+        chapters=chapters,
     )
 
 
@@ -233,6 +239,18 @@ class _Bench:
             invoiced=invoiced,
             embedded=embedded,
             wall_s=arm.wall_s,
+        )
+
+    def stage(self, runner: asyncio.Runner) -> Stage:
+        """Return what the chapters work with."""
+        return Stage(
+            settings=self._settings,
+            questions=self._traffic.questions,
+            chunks=self._traffic.chunks,
+            documents=self.documents,
+            folder=self.documents.parent,
+            ledger=self._ledger,
+            runner=runner,
         )
 
     def _note_the_end(self, arm: Arm) -> None:

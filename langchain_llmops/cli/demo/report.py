@@ -27,8 +27,9 @@ from langchain_llmops.cli.demo.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from langchain_llmops.cli.demo.chapter import Chapter
     from langchain_llmops.cli.demo.results import ArmResult, Comparison, Figure
     from langchain_llmops.cli.demo.shadow import ShadowReport
     from langchain_llmops.cli.demo.turns import Source
@@ -69,10 +70,11 @@ def page(
             _opening(comparison),
             _tiles(figures(comparison)),
             _charts(comparison),
-            _figures(comparison),
+            f"<h2>Figures</h2>{_table(('before', 'after'), figures(comparison))}",
             _shadow(comparison.shadow),
             _code("What changed in the chain, all of it", changed),
             _code("And once there are labelled pairs", calibrated),
+            *map(_chapter, comparison.chapters),
             question_table(
                 comparison.questions, comparison.after.turns, comparison.hits
             ),
@@ -188,17 +190,23 @@ def _legend(names: Mapping[Any, str]) -> str:
     )
 
 
-def _figures(comparison: Comparison) -> str:
+def _table(columns: tuple[str, str], lines: Iterable[Figure]) -> str:
+    before, after = map(escape, columns)
     rows = "".join(
         f"<tr class={'ends' if one.ends else 'goes-on'}>"
         f"<td>{escape(one.label)}</td><td>{shown(one.before, one.unit)}</td>"
         f"<td>{shown(one.after, one.unit)}</td><td>{change(one)}</td></tr>"
-        for one in figures(comparison)
+        for one in lines
     )
     return (
-        '<h2>Figures</h2><table class="figures"><thead><tr><th></th><th>before</th>'
-        f"<th>after</th><th>change</th></tr></thead><tbody>{rows}</tbody></table>"
+        f'<table class="figures"><thead><tr><th></th><th>{before}</th>'
+        f"<th>{after}</th><th>change</th></tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _chapter(chapter: Chapter) -> str:
+    found = "" if chapter.skipped else _table(chapter.columns, chapter.figures)
+    return f"<h2>{escape(chapter.title)}</h2><p>{escape(chapter.note)}</p>{found}"
 
 
 def _shadow(shadow: ShadowReport) -> str:

@@ -19,6 +19,7 @@ from langchain_llmops.cli.demo.metrics import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from langchain_llmops.cli.demo.chapter import Chapter
     from langchain_llmops.cli.demo.questions import Question
     from langchain_llmops.cli.demo.shadow import ShadowReport
     from langchain_llmops.cli.demo.turns import Turn
@@ -110,6 +111,7 @@ class Comparison:
         stopped: Why not everything was asked; `None` if it was.
         shadow: What the cache of the second arm showed before it served near
             questions.
+        chapters: What came after both arms.
     """
 
     questions: Sequence[Question]
@@ -122,6 +124,7 @@ class Comparison:
     simulated: str | None
     stopped: str | None
     shadow: ShadowReport
+    chapters: Sequence[Chapter] = ()
 
     @cached_property
     def hits(self) -> Hits:

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from langchain_llmops.cli.demo.table import comparison_table
+from langchain_llmops.cli.demo.table import chapter_table, comparison_table
 from langchain_llmops.cli.demo.wording import (
     calibration_note,
     headline,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from langchain_llmops.cli.demo.chapter import Chapter
     from langchain_llmops.cli.demo.job import Traffic
     from langchain_llmops.cli.demo.results import Comparison
     from langchain_llmops.cli.demo.turns import Turn
@@ -116,6 +117,8 @@ class Screen:
         say(Text(calibration_note(comparison.shadow), style=style))
         self._say_code("What changed in the chain, all of it:", changed)
         self._say_code("And once there are labelled pairs:", calibrated)
+        for chapter in comparison.chapters:
+            self._say_chapter(chapter)
 
     def written(self, report: Path, ledger: Path) -> None:
         """Say where the report is, and how to look into the ledger."""
@@ -154,6 +157,13 @@ class Screen:
                     style="red",
                 )
             )
+
+    def _say_chapter(self, chapter: Chapter) -> None:
+        say = self._console.print
+        say(Text(f"\n{chapter.title}", style="bold"))
+        if not chapter.skipped:
+            say(chapter_table(chapter))
+        say(Text(chapter.note))
 
     def _say_code(self, title: str, lines: list[str]) -> None:
         self._console.print(f"\n{title}")

@@ -8,7 +8,7 @@ from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.pricing import Prices, Usage, UsdPerMillion
-from langchain_llmops.routing import ModelCatalog
+from langchain_llmops.routing import Candidate, ModelCatalog, as_candidates, catalog
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,20 @@ def test_costs_are_list_prices_or_ones_own():
     own = {"gpt-4o-mini": UsdPerMillion(input=3, output=3)}
     assert ModelCatalog(prices=own).costs("gpt-4o-mini", usage) == 3
     assert ModelCatalog(prices=Prices(own)).costs("gpt-4o-mini", usage) == 3
+
+
+def test_list_prices_are_loaded_for_who_asks_for_them_only(gpt, monkeypatch):
+    def loading():
+        raise AssertionError("read from disk")
+
+    monkeypatch.setattr(catalog, "default_prices", loading)
+    own = ModelCatalog(prices=Prices({"gpt-5": UsdPerMillion(input=3, output=3)}))
+    assert own.costs(gpt, Usage(1_000_000, 0)) == 3
+    priced = Candidate(gpt, prices=UsdPerMillion(input=1, output=1))
+    assert as_candidates([priced]) == (priced,)
+    assert ModelCatalog().can(gpt, "tools") is True
+    with pytest.raises(AssertionError, match="read from disk"):
+        ModelCatalog().costs(gpt, Usage(1, 1))
 
 
 @pytest.mark.parametrize(
