@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from _harness import machine, publish, table
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 SUITE = Path(__file__).parent.parent / "tests" / "integration" / "test_router_soak.py"
 TEXT = """## Routing: a soak
@@ -63,15 +61,16 @@ def _section(said: dict[str, Any], calls: int, took_s: float) -> str:
     requests = sum(faults.values())
     faults.pop(None, None)  # those without a fault
     figures = said["figures"]
-    reported, estimated, rest = (
-        figures[each] for each in ("reported", "estimated", "rest")
+    invoice, reported, estimated, rest = (
+        (figures[each][0], Decimal(figures[each][1]))
+        for each in ("invoice", "reported", "estimated", "rest")
     )
-    billed = figures["invoice"][1]
+    billed = invoice[1]
     booked = reported[1] + estimated[1]
     rows = [
         ["usage arrived", f"{reported[0]:,}", _usd(reported[1]), _usd(reported[1])],
         ["the rest", f"{rest[0]:,}", _usd(rest[1]), _usd(estimated[1])],
-        ["all", f"{figures['invoice'][0]:,}", _usd(billed), _usd(booked)],
+        ["all", f"{invoice[0]:,}", _usd(billed), _usd(booked)],
     ]
     ends = sorted(said["ends"].items(), key=lambda item: -item[1])
     lines = [

@@ -157,5 +157,6 @@ def test_a_demo_run_shows_up_as_its_chains(recorder, tmp_path):
     assert done.returncode == 0, done.stderr
     tree = recorder.tree()
     assert [row for row in tree if row[0] == 0 and row[2] == "chain"]
-    assert sum(name == "ChatOpenAI" for _, name, _ in tree) == 6
+    # Three questions by two chains; the chapters ask some more.
+    assert sum(name == "ChatOpenAI" for _, name, _ in tree) >= 6
     assert all(run.get("end_time") for run in recorder.runs.values())
