@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from langchain_llmops.knowledge.manifest import State
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["status_of", "verified"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
     from langchain_llmops.knowledge.manifest import Manifest
-    from langchain_llmops.knowledge.steps import Plan
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["Embedder", "check_sample", "model_of"]
 

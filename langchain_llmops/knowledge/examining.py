@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from langchain_llmops.knowledge.manifest import Item
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.view import View
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["Findings", "examined", "fetched_items"]
 

@@ -10,10 +10,11 @@ from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
 from langchain_llmops.errors import ConfigurationError
-from langchain_llmops.knowledge.steps import Call, Work, arun, run
+from langchain_llmops.knowledge.steps import Call, Work
 from langchain_llmops.knowledge.sync_errors import StaleVersionError
 from langchain_llmops.knowledge.view import shadow_id
 from langchain_llmops.knowledge.workshop import generation_of
+from langchain_llmops.storage.plans import arun, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from langchain_llmops.knowledge.manifest import Manifest
     from langchain_llmops.knowledge.pins import Pins
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.view import View
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["KnowledgeBaseReader"]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from langchain_llmops.knowledge.journal import Garbage
     from langchain_llmops.knowledge.manifest import Item, State
     from langchain_llmops.knowledge.region_store import RegionStore
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["recovered", "settled", "swept"]
 

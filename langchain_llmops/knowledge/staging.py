@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from langchain_llmops.knowledge.changes import ChangeSet, PlannedChange
     from langchain_llmops.knowledge.manifest import State
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["applied"]
 

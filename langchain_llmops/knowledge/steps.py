@@ -1,8 +1,7 @@
-"""A synchronisation is written once and carried out from a thread or an event loop.
+"""The steps of a synchronisation's plans (`storage.plans`).
 
-A plan is a generator: it yields steps and is sent what came of them. `run` carries it
-out in this thread, `arun` on the event loop, where stores and embeddings are awaited
-and what blocks (the manifest) goes to a thread.
+On an event loop stores and embeddings are awaited, and what blocks (the manifest) goes
+to a thread.
 """
 
 from __future__ import annotations
@@ -10,33 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Call", "Calls", "Plan", "Step", "Work", "arun", "run"]
+__all__ = ["Call", "Calls", "Work", "finished"]
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Step(Protocol[T_co]):
-    """Something to do that has two ways of being done."""
-
-    def run(self) -> T_co:
-        """Do it in this thread."""
-        ...
-
-    async def arun(self) -> T_co:
-        """Do it without blocking the event loop."""
-        ...
-
-
-Plan: TypeAlias = Generator[Step[Any], Any, T]
-"""Steps, one after the other, that end in a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,42 +101,6 @@ class Calls:
             ):
                 raise outcome
         return dict(zip(self.calls, found, strict=True))
-
-
-def run(plan: Plan[T]) -> T:
-    """Carry out a plan in this thread."""
-    try:
-        step = next(plan)
-        while True:
-            try:
-                outcome = step.run()
-            except Exception as error:  # noqa: BLE001 - the plan's to handle
-                step = plan.throw(error)
-            else:
-                step = plan.send(outcome)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    finally:
-        plan.close()
-
-
-async def arun(plan: Plan[T]) -> T:
-    """Carry out a plan on the event loop."""
-    try:
-        step = next(plan)
-        while True:
-            try:
-                outcome = await step.arun()
-            except Exception as error:  # noqa: BLE001 - the plan's to handle
-                step = plan.throw(error)
-            else:
-                step = plan.send(outcome)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    finally:
-        plan.close()
 
 
 async def finished(task: asyncio.Task[T]) -> T:

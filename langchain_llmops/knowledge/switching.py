@@ -12,8 +12,8 @@ from langchain_llmops.knowledge.sync_errors import StaleVersionError
 
 if TYPE_CHECKING:
     from langchain_llmops.knowledge.manifest import State
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["collected", "rolled_back"]
 

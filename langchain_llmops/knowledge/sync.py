@@ -20,7 +20,6 @@ from langchain_llmops.knowledge.reader import KnowledgeBaseReader
 from langchain_llmops.knowledge.recovery import recovered
 from langchain_llmops.knowledge.region_store import RegionStore
 from langchain_llmops.knowledge.staging import applied
-from langchain_llmops.knowledge.steps import arun, run
 from langchain_llmops.knowledge.switching import collected, rolled_back
 from langchain_llmops.knowledge.turns import ain_turn, in_thread, in_turn
 from langchain_llmops.knowledge.workshop import (
@@ -29,6 +28,7 @@ from langchain_llmops.knowledge.workshop import (
     Workshop,
     check_arguments,
 )
+from langchain_llmops.storage.plans import arun, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

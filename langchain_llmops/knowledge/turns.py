@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from langchain_llmops.knowledge.manifest_lock import ManifestLock
-from langchain_llmops.knowledge.steps import arun, finished, run
+from langchain_llmops.knowledge.steps import finished
+from langchain_llmops.storage.plans import arun, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_llmops.knowledge.steps import Plan
     from langchain_llmops.knowledge.workshop import Workshop
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["ain_turn", "in_thread", "in_turn"]
 

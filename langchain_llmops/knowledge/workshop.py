@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_llmops.knowledge.journal import Journal
     from langchain_llmops.knowledge.manifest import Manifest
     from langchain_llmops.knowledge.region_store import RegionStore
-    from langchain_llmops.knowledge.steps import Plan
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["SyncLimits", "Unavailable", "Workshop", "check_arguments", "generation_of"]
 

@@ -10,8 +10,8 @@ from langchain_core.runnables.base import coerce_to_runnable
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.memory.ladder import Ladder
 from langchain_llmops.memory.messages import answer_messages, turn_messages
-from langchain_llmops.memory.stores.operation import arun, run
 from langchain_llmops.memory.turns import TurnPlans
+from langchain_llmops.storage.plans import arun, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

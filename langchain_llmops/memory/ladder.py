@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_llmops.memory.session import KnownSession
     from langchain_llmops.memory.stores.base import LogEntry, SessionSummary
     from langchain_llmops.memory.stores.conversation_store import ConversationStore
-    from langchain_llmops.memory.stores.operation import Plan
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["Ladder"]
 

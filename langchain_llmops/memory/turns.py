@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from langchain_llmops.memory.ladder import Ladder
     from langchain_llmops.memory.stores.base import LogEntry
     from langchain_llmops.memory.stores.conversation_store import ConversationStore
-    from langchain_llmops.memory.stores.operation import Plan
     from langchain_llmops.memory.window.policy import WindowPolicy
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["TurnPlans"]
 

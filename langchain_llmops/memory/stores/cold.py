@@ -11,7 +11,7 @@ from langchain_llmops.memory.stores.operation import Compute, ask
 
 if TYPE_CHECKING:
     from langchain_llmops.memory.stores.log import Head, Log, Row
-    from langchain_llmops.memory.stores.operation import Plan
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["pack", "unpacked"]
 

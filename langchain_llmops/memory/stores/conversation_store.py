@@ -16,10 +16,10 @@ from langchain_llmops.memory.stores.arguments import (
 from langchain_llmops.memory.stores.base import SessionHead
 from langchain_llmops.memory.stores.hot import HotRows
 from langchain_llmops.memory.stores.open_log import open_log
-from langchain_llmops.memory.stores.operation import arun, run
 from langchain_llmops.memory.stores.plans import ConversationPlans
 from langchain_llmops.memory.stores.search import search
 from langchain_llmops.memory.stores.sweeper import Sweeper
+from langchain_llmops.storage.plans import arun, run
 from langchain_llmops.tokens import TokenCounter
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SessionSummary,
     )
     from langchain_llmops.memory.stores.log import Head
-    from langchain_llmops.memory.stores.operation import Plan
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["ConversationStore"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_llmops.memory.stores.operation import Operation
+    from langchain_llmops.storage.plans import Step
 
 __all__ = ["BLOCK", "Fetched", "Head", "Log", "Row"]
 
@@ -74,13 +74,13 @@ class Log(Protocol):
     in compressed segments, never in both; readers find them wherever they are.
     """
 
-    def head(self, session_id: str) -> Operation[Head | None]:
+    def head(self, session_id: str) -> Step[Head | None]:
         """Look up a session."""
         ...
 
     def append(
         self, session_id: str, rows: Sequence[Row], *, expected: int | None, born: str
-    ) -> Operation[Head]:
+    ) -> Step[Head]:
         """Add rows at the end; a new session is `born`.
 
         The operation raises `ConversationConflictError` if the log does not have the
@@ -88,59 +88,59 @@ class Log(Protocol):
         """
         ...
 
-    def fetch(self, born: str, start: int, stop: int) -> Operation[Fetched]:
+    def fetch(self, born: str, start: int, stop: int) -> Step[Fetched]:
         """Read the messages from `start` to before `stop`."""
         ...
 
     def sessions(
         self, limit: int, before: tuple[float, str] | None
-    ) -> Operation[list[Head]]:
+    ) -> Step[list[Head]]:
         """List sessions, the latest written first; `before` is the last one's place."""
         ...
 
-    def delete(self, session_id: str) -> Operation[bool]:
+    def delete(self, session_id: str) -> Step[bool]:
         """Remove a session with all that belongs to it, if it is there."""
         ...
 
-    def delete_idle(self, until: float, limit: int) -> Operation[int]:
+    def delete_idle(self, until: float, limit: int) -> Step[int]:
         """Remove sessions that were last written at `until` or before."""
         ...
 
-    def idle(self, until: float, limit: int) -> Operation[list[Head]]:
+    def idle(self, until: float, limit: int) -> Step[list[Head]]:
         """List sessions with rows, untouched since `until`."""
         ...
 
-    def warm_segments(self, born: str) -> Operation[list[int]]:
+    def warm_segments(self, born: str) -> Step[list[int]]:
         """Return the numbers of the segments that rows would belong to."""
         ...
 
-    def pack(self, head: Head, number: int, segment: bytes) -> Operation[bool]:
+    def pack(self, head: Head, number: int, segment: bytes) -> Step[bool]:
         """Put a segment in the place of its rows, unless the session was touched."""
         ...
 
-    def seal(self, head: Head) -> Operation[bool]:
+    def seal(self, head: Head) -> Step[bool]:
         """Mark a session as one without rows, unless it was touched."""
         ...
 
     def unpack(
         self, born: str, number: int, segment: bytes, rows: Sequence[Row], now: float
-    ) -> Operation[None]:
+    ) -> Step[None]:
         """Put rows in the place of their segment, if that is still the same."""
         ...
 
-    def summaries(self, born: str) -> Operation[dict[int, str]]:
+    def summaries(self, born: str) -> Step[dict[int, str]]:
         """Read the summaries of a session, by where they start."""
         ...
 
     def swap_summaries(
         self, head: Head, gone: Sequence[int], start: int, body: str
-    ) -> Operation[bool]:
+    ) -> Step[bool]:
         """Put one summary in the place of others, if the revision is still the same."""
         ...
 
     def matching(
         self, heads: Sequence[Head], words: Sequence[str]
-    ) -> Operation[dict[str, Fetched]]:
+    ) -> Step[dict[str, Fetched]]:
         """Read of each session, by `born`, the rows that may have all the words.
 
         More rows than that may come, and all segments do.

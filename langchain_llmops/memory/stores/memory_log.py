@@ -12,7 +12,7 @@ from langchain_llmops.memory.stores.log import BLOCK, Fetched, Head, Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_llmops.memory.stores.operation import Operation
+    from langchain_llmops.storage.plans import Step
 
 __all__ = ["MemoryLog"]
 
@@ -50,7 +50,7 @@ class MemoryLog:
         self._lives: dict[str, _Session] = {}
         self._lock = Lock()
 
-    def head(self, session_id: str) -> Operation[Head | None]:
+    def head(self, session_id: str) -> Step[Head | None]:
         """Look up a session."""
 
         def look() -> Head | None:
@@ -61,7 +61,7 @@ class MemoryLog:
 
     def append(
         self, session_id: str, rows: Sequence[Row], *, expected: int | None, born: str
-    ) -> Operation[Head]:
+    ) -> Step[Head]:
         """Add rows at the end."""
 
         def add() -> Head:
@@ -87,7 +87,7 @@ class MemoryLog:
 
         return self._locked(add)
 
-    def fetch(self, born: str, start: int, stop: int) -> Operation[Fetched]:
+    def fetch(self, born: str, start: int, stop: int) -> Step[Fetched]:
         """Read the messages from `start` to before `stop`."""
 
         def read() -> Fetched:
@@ -103,7 +103,7 @@ class MemoryLog:
 
     def sessions(
         self, limit: int, before: tuple[float, str] | None
-    ) -> Operation[list[Head]]:
+    ) -> Step[list[Head]]:
         """List sessions, the latest written first."""
 
         def select() -> list[Head]:
@@ -115,11 +115,11 @@ class MemoryLog:
 
         return self._locked(select)
 
-    def delete(self, session_id: str) -> Operation[bool]:
+    def delete(self, session_id: str) -> Step[bool]:
         """Remove a session, if it is there."""
         return self._locked(lambda: self._remove(session_id))
 
-    def delete_idle(self, until: float, limit: int) -> Operation[int]:
+    def delete_idle(self, until: float, limit: int) -> Step[int]:
         """Remove sessions that were last written at `until` or before."""
 
         def remove() -> int:
@@ -129,7 +129,7 @@ class MemoryLog:
 
         return self._locked(remove)
 
-    def idle(self, until: float, limit: int) -> Operation[list[Head]]:
+    def idle(self, until: float, limit: int) -> Step[list[Head]]:
         """List sessions with rows, untouched since `until`."""
 
         def select() -> list[Head]:
@@ -138,7 +138,7 @@ class MemoryLog:
 
         return self._locked(select)
 
-    def warm_segments(self, born: str) -> Operation[list[int]]:
+    def warm_segments(self, born: str) -> Step[list[int]]:
         """Return the numbers of the segments that rows would belong to."""
 
         def select() -> list[int]:
@@ -147,7 +147,7 @@ class MemoryLog:
 
         return self._locked(select)
 
-    def pack(self, head: Head, number: int, segment: bytes) -> Operation[bool]:
+    def pack(self, head: Head, number: int, segment: bytes) -> Step[bool]:
         """Put a segment in the place of its rows, unless the session was touched."""
 
         def swap() -> bool:
@@ -161,7 +161,7 @@ class MemoryLog:
 
         return self._locked(swap)
 
-    def seal(self, head: Head) -> Operation[bool]:
+    def seal(self, head: Head) -> Step[bool]:
         """Tell whether the session is untouched: it has no rows, which is the mark."""
 
         def look() -> bool:
@@ -172,7 +172,7 @@ class MemoryLog:
 
     def unpack(
         self, born: str, number: int, segment: bytes, rows: Sequence[Row], now: float
-    ) -> Operation[None]:
+    ) -> Step[None]:
         """Put rows in the place of their segment, if that is still the same."""
 
         def swap() -> None:
@@ -185,7 +185,7 @@ class MemoryLog:
 
         return self._locked(swap)
 
-    def summaries(self, born: str) -> Operation[dict[int, str]]:
+    def summaries(self, born: str) -> Step[dict[int, str]]:
         """Read the summaries of a session, by where they start."""
 
         def read() -> dict[int, str]:
@@ -196,7 +196,7 @@ class MemoryLog:
 
     def swap_summaries(
         self, head: Head, gone: Sequence[int], start: int, body: str
-    ) -> Operation[bool]:
+    ) -> Step[bool]:
         """Put one summary in the place of others, if none has changed meanwhile."""
 
         def swap() -> bool:
@@ -215,7 +215,7 @@ class MemoryLog:
         self,
         heads: Sequence[Head],
         words: Sequence[str],  # noqa: ARG002 - they are looked for where rows are read
-    ) -> Operation[dict[str, Fetched]]:
+    ) -> Step[dict[str, Fetched]]:
         """Read all that the sessions have."""
 
         def read() -> dict[str, Fetched]:
@@ -234,7 +234,7 @@ class MemoryLog:
     async def aclose(self) -> None:
         """Keep everything: there is nothing to close."""
 
-    def _locked(self, work: Callable[[], T]) -> Operation[T]:
+    def _locked(self, work: Callable[[], T]) -> Step[T]:
         return _Locked(self._lock, work)
 
     def _remove(self, session_id: str) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_llmops.memory.stores.base import LogEntry, SessionSummary
     from langchain_llmops.memory.stores.hot import HotRows
     from langchain_llmops.memory.stores.log import Log
-    from langchain_llmops.memory.stores.operation import Plan
+    from langchain_llmops.storage.plans import Plan
     from langchain_llmops.tokens import TokenCounter
 
 __all__ = ["ConversationPlans"]

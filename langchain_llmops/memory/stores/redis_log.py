@@ -17,7 +17,7 @@ from langchain_llmops.storage.redis_clients import RedisClients
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from langchain_llmops.memory.stores.operation import Operation
+    from langchain_llmops.storage.plans import Step
 
 __all__ = ["RedisLog"]
 
@@ -82,7 +82,7 @@ class RedisLog:
         except (self._lost, OSError) as error:
             raise _gone(error) from error
 
-    def head(self, session_id: str) -> Operation[Head | None]:
+    def head(self, session_id: str) -> Step[Head | None]:
         """Look up a session."""
         return self._do(
             scripts.HEAD, [session_id], lambda found: _head(found) if found else None
@@ -90,7 +90,7 @@ class RedisLog:
 
     def append(
         self, session_id: str, rows: Sequence[Row], *, expected: int | None, born: str
-    ) -> Operation[Head]:
+    ) -> Step[Head]:
         """Add rows at the end; the server remembers for a minute that it has."""
 
         def read(found: Any) -> Head:
@@ -114,52 +114,52 @@ class RedisLog:
         ]
         return self._do(scripts.APPEND, values, read)
 
-    def fetch(self, born: str, start: int, stop: int) -> Operation[Fetched]:
+    def fetch(self, born: str, start: int, stop: int) -> Step[Fetched]:
         """Read the messages from `start` to before `stop`."""
         return self._do(scripts.FETCH, [born, start, stop, BLOCK], _fetched)
 
     def sessions(
         self, limit: int, before: tuple[float, str] | None
-    ) -> Operation[list[Head]]:
+    ) -> Step[list[Head]]:
         """List sessions, the latest written first."""
         at, session_id = before or ("", "")
         values = [limit, repr(at) if before else "", session_id]
         return self._do(scripts.LIST, values, _heads)
 
-    def delete(self, session_id: str) -> Operation[bool]:
+    def delete(self, session_id: str) -> Step[bool]:
         """Remove a session with all that belongs to it, if it is there."""
         return self._do(scripts.DELETE, [session_id], bool)
 
-    def delete_idle(self, until: float, limit: int) -> Operation[int]:
+    def delete_idle(self, until: float, limit: int) -> Step[int]:
         """Remove sessions that were last written at `until` or before."""
         return self._do(scripts.DELETE_IDLE, [repr(until), limit], int)
 
-    def idle(self, until: float, limit: int) -> Operation[list[Head]]:
+    def idle(self, until: float, limit: int) -> Step[list[Head]]:
         """List sessions with rows, untouched since `until`."""
         return self._do(scripts.IDLE, [repr(until), limit], _heads)
 
-    def warm_segments(self, born: str) -> Operation[list[int]]:
+    def warm_segments(self, born: str) -> Step[list[int]]:
         """Return the numbers of the segments that rows would belong to."""
         return self._do(scripts.WARM_SEGMENTS, [born, BLOCK], sorted)
 
-    def pack(self, head: Head, number: int, segment: bytes) -> Operation[bool]:
+    def pack(self, head: Head, number: int, segment: bytes) -> Step[bool]:
         """Put a segment in the place of its rows, unless the session was touched."""
         values = [*_state(head), number, BLOCK, segment]
         return self._do(scripts.PACK, values, bool)
 
-    def seal(self, head: Head) -> Operation[bool]:
+    def seal(self, head: Head) -> Step[bool]:
         """Mark a session as one without rows, unless it was touched."""
         return self._do(scripts.SEAL, _state(head), bool)
 
     def unpack(
         self, born: str, number: int, segment: bytes, rows: Sequence[Row], now: float
-    ) -> Operation[None]:
+    ) -> Step[None]:
         """Put rows in the place of their segment, if that is still the same."""
         written = map(_written, rows)
         values = [born, number, segment, repr(now), rows[0].seq, *written]
         return self._do(scripts.UNPACK, values, lambda _: None)
 
-    def summaries(self, born: str) -> Operation[dict[int, str]]:
+    def summaries(self, born: str) -> Step[dict[int, str]]:
         """Read the summaries of a session, by where they start."""
         return self._do(
             scripts.SUMMARIES,
@@ -169,7 +169,7 @@ class RedisLog:
 
     def swap_summaries(
         self, head: Head, gone: Sequence[int], start: int, body: str
-    ) -> Operation[bool]:
+    ) -> Step[bool]:
         """Put one summary in the place of others, if none has changed meanwhile."""
         values = [head.born, head.revision, start, body, *gone]
         return self._do(scripts.SWAP_SUMMARIES, values, bool)
@@ -178,7 +178,7 @@ class RedisLog:
         self,
         heads: Sequence[Head],
         words: Sequence[str],  # noqa: ARG002 - the server cannot look for them
-    ) -> Operation[dict[str, Fetched]]:
+    ) -> Step[dict[str, Fetched]]:
         """Read all that the sessions have."""
         lives = [head.born for head in heads]
 
@@ -199,7 +199,7 @@ class RedisLog:
 
     def _do(
         self, script: str, values: Sequence[Any], read: Callable[[Any], T]
-    ) -> Operation[T]:
+    ) -> Step[T]:
         return _Script(self, script, values, read)
 
 

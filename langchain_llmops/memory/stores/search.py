@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from langchain_llmops.memory.stores.base import LogEntry
     from langchain_llmops.memory.stores.log import Fetched, Head, Row
-    from langchain_llmops.memory.stores.operation import Plan
     from langchain_llmops.memory.stores.plans import ConversationPlans
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["search"]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from langchain_llmops.memory.stores.operation import Operation
+    from langchain_llmops.storage.plans import Step
 
 __all__ = ["SQLLog"]
 
@@ -93,13 +93,13 @@ class SQLLog:
             set_={"body": segment.excluded.body},
         )
 
-    def head(self, session_id: str) -> Operation[Head | None]:
+    def head(self, session_id: str) -> Step[Head | None]:
         """Look up a session."""
         return self._reads(lambda connection: _find(connection, session_id))
 
     def append(
         self, session_id: str, rows: Sequence[Row], *, expected: int | None, born: str
-    ) -> Operation[Head]:
+    ) -> Step[Head]:
         """Add rows at the end."""
         now, tokens = rows[-1].at, sum(row.tokens for row in rows)
         statement: Any = self._begin
@@ -139,7 +139,7 @@ class SQLLog:
 
         return self._writes(add)
 
-    def fetch(self, born: str, start: int, stop: int) -> Operation[Fetched]:
+    def fetch(self, born: str, start: int, stop: int) -> Step[Fetched]:
         """Read the messages from `start` to before `stop`."""
         values = {
             "life": born,
@@ -162,7 +162,7 @@ class SQLLog:
 
     def sessions(
         self, limit: int, before: tuple[float, str] | None
-    ) -> Operation[list[Head]]:
+    ) -> Step[list[Head]]:
         """List sessions, the latest written first."""
         values: dict[str, Any] = {"most": limit}
         if before is not None:
@@ -170,24 +170,24 @@ class SQLLog:
         statement = LIST if before is None else LIST_BEFORE
         return self._reads(lambda c: [Head(*f) for f in c.execute(statement, values)])
 
-    def delete(self, session_id: str) -> Operation[bool]:
+    def delete(self, session_id: str) -> Step[bool]:
         """Remove a session with all that belongs to it, if it is there."""
         values = {"session": session_id}
         return self._writes(lambda connection: _remove(connection, DELETE, values) > 0)
 
-    def delete_idle(self, until: float, limit: int) -> Operation[int]:
+    def delete_idle(self, until: float, limit: int) -> Step[int]:
         """Remove sessions that were last written at `until` or before."""
         values = {"until": until, "most": limit}
         return self._writes(lambda connection: _remove(connection, DELETE_IDLE, values))
 
-    def idle(self, until: float, limit: int) -> Operation[list[Head]]:
+    def idle(self, until: float, limit: int) -> Step[list[Head]]:
         """List sessions with rows, untouched since `until`."""
         values = {"until": until, "most": limit}
         return self._reads(
             lambda c: [Head(*found) for found in c.execute(IDLE, values)]
         )
 
-    def warm_segments(self, born: str) -> Operation[list[int]]:
+    def warm_segments(self, born: str) -> Step[list[int]]:
         """Return the numbers of the segments that rows would belong to."""
 
         def read(connection: Connection) -> list[int]:
@@ -196,7 +196,7 @@ class SQLLog:
 
         return self._reads(read)
 
-    def pack(self, head: Head, number: int, segment: bytes) -> Operation[bool]:
+    def pack(self, head: Head, number: int, segment: bytes) -> Step[bool]:
         """Put a segment in the place of its rows, unless the session was touched."""
 
         def swap(connection: Connection) -> bool:
@@ -215,14 +215,14 @@ class SQLLog:
 
         return self._writes(swap)
 
-    def seal(self, head: Head) -> Operation[bool]:
+    def seal(self, head: Head) -> Step[bool]:
         """Mark a session as one without rows, unless it was touched."""
         state = _state(head, warm=0)
         return self._writes(lambda c: c.execute(UNTOUCHED, state).rowcount > 0)
 
     def unpack(
         self, born: str, number: int, segment: bytes, rows: Sequence[Row], now: float
-    ) -> Operation[None]:
+    ) -> Step[None]:
         """Put rows in the place of their segment, if that is still the same."""
         same = delete(SEGMENTS).where(
             SEGMENTS.c.born == born,
@@ -241,7 +241,7 @@ class SQLLog:
 
         return self._writes(swap)
 
-    def summaries(self, born: str) -> Operation[dict[int, str]]:
+    def summaries(self, born: str) -> Step[dict[int, str]]:
         """Read the summaries of a session, by where they start."""
         values = {"life": born}
         return self._reads(
@@ -250,7 +250,7 @@ class SQLLog:
 
     def swap_summaries(
         self, head: Head, gone: Sequence[int], start: int, body: str
-    ) -> Operation[bool]:
+    ) -> Step[bool]:
         """Put one summary in the place of others, if none has changed meanwhile."""
         state = {"life": head.born, "was_revision": head.revision}
 
@@ -270,7 +270,7 @@ class SQLLog:
 
     def matching(
         self, heads: Sequence[Head], words: Sequence[str]
-    ) -> Operation[dict[str, Fetched]]:
+    ) -> Step[dict[str, Fetched]]:
         """Read of each session the rows that may have all the words."""
         lives = [head.born for head in heads]
         like = [ROWS.c.body.ilike(_pattern(word), escape="\\") for word in words]
@@ -297,10 +297,10 @@ class SQLLog:
         """Close the connections of threads and those of this event loop."""
         await self._database.aclose()
 
-    def _reads(self, work: Callable[[Connection], T]) -> Operation[T]:
+    def _reads(self, work: Callable[[Connection], T]) -> Step[T]:
         return SQLOperation(self._database, work, writes=False)
 
-    def _writes(self, work: Callable[[Connection], T]) -> Operation[T]:
+    def _writes(self, work: Callable[[Connection], T]) -> Step[T]:
         return SQLOperation(self._database, work, writes=True)
 
 

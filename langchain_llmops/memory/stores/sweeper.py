@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from langchain_llmops.errors import StorageError
 
 if TYPE_CHECKING:
-    from langchain_llmops.memory.stores.operation import Plan
     from langchain_llmops.memory.stores.plans import ConversationPlans
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["Sweeper"]
 

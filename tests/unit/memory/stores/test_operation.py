@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from langchain_llmops.memory.stores.operation import Compute, Plan, arun, ask, run
+from langchain_llmops.memory.stores.operation import Compute, ask
+from langchain_llmops.storage.plans import Plan, arun, run
 
 
 def adding(*sizes: int) -> Plan[list[str]]:
