@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.vectorstores import VectorStore
 
-    from langchain_llmops.retrieval.steps import Plan, Scored
+    from langchain_llmops.retrieval.steps import Scored
+    from langchain_llmops.storage.plans import Plan
 
     Floats = npt.NDArray[np.float64]
 

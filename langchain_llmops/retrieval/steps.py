@@ -1,14 +1,9 @@
-"""What a retrieval asks of the outside, so that its logic is written once.
-
-A plan is a generator that yields `Embed`, `EmbedQuery`, `Search` and `Rerank` and is
-sent the answers; `perform` runs it with blocking calls, `aperform` on an event loop.
-"""
+"""What a retrieval asks of the outside: the steps of its plans (`storage.plans`)."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import run_in_executor
 
@@ -20,18 +15,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.vectorstores import VectorStore
 
-__all__ = [
-    "Embed",
-    "EmbedQuery",
-    "Plan",
-    "Rerank",
-    "Scored",
-    "Search",
-    "aperform",
-    "perform",
-]
-
-_T = TypeVar("_T")
+__all__ = ["Embed", "EmbedQuery", "Rerank", "Scored", "Search"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +25,14 @@ class Embed:
     model: Embeddings
     texts: Sequence[str]
 
+    def run(self) -> list[list[float]]:
+        """Ask in this thread."""
+        return self.model.embed_documents(list(self.texts))
+
+    async def arun(self) -> list[list[float]]:
+        """Ask without blocking the event loop."""
+        return await self.model.aembed_documents(list(self.texts))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedQuery:
@@ -48,6 +40,14 @@ class EmbedQuery:
 
     model: Embeddings
     text: str
+
+    def run(self) -> list[float]:
+        """Ask in this thread."""
+        return self.model.embed_query(self.text)
+
+    async def arun(self) -> list[float]:
+        """Ask without blocking the event loop."""
+        return await self.model.aembed_query(self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,21 @@ class Search:
     k: int
     options: dict[str, Any]
 
-    @property
-    def amethod(self) -> str:
-        """Name of the asynchronous method."""
-        return self.method.replace("similarity", "asimilarity", 1)
+    def run(self) -> Any:
+        """Search in this thread."""
+        search = getattr(self.store, self.method)
+        return search(self.query, k=self.k, **self.options)
+
+    async def arun(self) -> Any:
+        """Search without blocking the event loop."""
+        amethod = self.method.replace("similarity", "asimilarity", 1)
+        search = getattr(self.store, amethod, None)
+        if search is not None:
+            try:
+                return await search(self.query, k=self.k, **self.options)
+            except NotImplementedError:
+                pass  # core's own, of a store that has only the synchronous method
+        return await run_in_executor(None, self.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,73 +94,18 @@ class Rerank:
     query: str
     callbacks: Callbacks
 
+    def run(self) -> Sequence[Document]:
+        """Ask in this thread."""
+        return self.compressor.compress_documents(
+            self.documents, self.query, callbacks=self.callbacks
+        )
+
+    async def arun(self) -> Sequence[Document]:
+        """Ask without blocking the event loop."""
+        return await self.compressor.acompress_documents(
+            self.documents, self.query, callbacks=self.callbacks
+        )
+
 
 Scored: TypeAlias = "list[tuple[Document, float]]"
 """Documents with their scores."""
-
-Step: TypeAlias = Embed | EmbedQuery | Search | Rerank
-Plan: TypeAlias = Generator[Step, Any, _T]
-
-
-def perform(plan: Plan[_T]) -> _T:
-    """Run a plan with blocking calls, and return its result."""
-    answer: Any = None
-    failed: Exception | None = None
-    while True:
-        try:
-            step = plan.send(answer) if failed is None else plan.throw(failed)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        try:
-            answer, failed = _do(step), None
-        except NotImplementedError as error:
-            # The plan may know another way; whatever else fails, fails for the caller.
-            failed = error
-
-
-async def aperform(plan: Plan[_T]) -> _T:
-    """Run a plan through the asynchronous methods, and return its result."""
-    answer: Any = None
-    failed: Exception | None = None
-    while True:
-        try:
-            step = plan.send(answer) if failed is None else plan.throw(failed)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        try:
-            answer, failed = await _ado(step), None
-        except NotImplementedError as error:
-            failed = error
-
-
-def _do(step: Step) -> Any:
-    if isinstance(step, Embed):
-        return step.model.embed_documents(list(step.texts))
-    if isinstance(step, EmbedQuery):
-        return step.model.embed_query(step.text)
-    if isinstance(step, Rerank):
-        return step.compressor.compress_documents(
-            step.documents, step.query, callbacks=step.callbacks
-        )
-    search = getattr(step.store, step.method)
-    return search(step.query, k=step.k, **step.options)
-
-
-async def _ado(step: Step) -> Any:
-    if isinstance(step, Embed):
-        return await step.model.aembed_documents(list(step.texts))
-    if isinstance(step, EmbedQuery):
-        return await step.model.aembed_query(step.text)
-    if isinstance(step, Rerank):
-        return await step.compressor.acompress_documents(
-            step.documents, step.query, callbacks=step.callbacks
-        )
-    search = getattr(step.store, step.amethod, None)
-    if search is not None:
-        try:
-            return await search(step.query, k=step.k, **step.options)
-        except NotImplementedError:
-            pass  # core's own, of a store that has only the synchronous method
-    return await run_in_executor(None, _do, step)

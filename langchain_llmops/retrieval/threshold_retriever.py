@@ -26,7 +26,8 @@ from langchain_llmops.retrieval.retrieval_cache import (
     marked,
     twin,
 )
-from langchain_llmops.retrieval.steps import EmbedQuery, Rerank, aperform, perform
+from langchain_llmops.retrieval.steps import EmbedQuery, Rerank
+from langchain_llmops.storage.plans import arun, run
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from langchain_llmops.retrieval.retrieval_cache import Key
-    from langchain_llmops.retrieval.steps import Plan, Scored
+    from langchain_llmops.retrieval.steps import Scored
+    from langchain_llmops.storage.plans import Plan
 
 __all__ = ["ThresholdRetriever"]
 
@@ -156,14 +158,14 @@ class ThresholdRetriever(BaseRetriever):
         wanted = self._wanted(query, k, threshold, filter)
         cache, key = self.cache, wanted.key
         if not isinstance(cache, RetrievalCache) or key is None:
-            return list(perform(self._fetch(wanted, run_manager.get_child)).documents)
+            return list(run(self._fetch(wanted, run_manager.get_child)).documents)
         since = cache.flights.landings
         found = cache.get(key)
         if found is None:
             with cache.flights.seat(repr(key), since=since) as seat:
                 found = cache.get(key) if seat.look_again else None
                 if found is None:
-                    fetched = perform(self._fetch(wanted, run_manager.get_child))
+                    fetched = run(self._fetch(wanted, run_manager.get_child))
                     seat.end(committed=fetched.kept)
                     found = fetched.documents
         return list(map(twin, found))
@@ -182,7 +184,7 @@ class ThresholdRetriever(BaseRetriever):
         cache, key = self.cache, wanted.key
         if not isinstance(cache, RetrievalCache) or key is None:
             return list(
-                (await aperform(self._fetch(wanted, run_manager.get_child))).documents
+                (await arun(self._fetch(wanted, run_manager.get_child))).documents
             )
         since = cache.flights.landings
         found = cache.get(key)
@@ -190,7 +192,7 @@ class ThresholdRetriever(BaseRetriever):
             async with cache.flights.seat(repr(key), since=since) as seat:
                 found = cache.get(key) if seat.look_again else None
                 if found is None:
-                    fetched = await aperform(self._fetch(wanted, run_manager.get_child))
+                    fetched = await arun(self._fetch(wanted, run_manager.get_child))
                     seat.end(committed=fetched.kept)
                     found = fetched.documents
         return list(map(twin, found))
