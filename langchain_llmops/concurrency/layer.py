@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_llmops.concurrency.limit_answers import (
     chunk_tokens,
+    later_s,
     result_tokens,
-    retry_after_s,
 )
 from langchain_llmops.concurrency.limit_size import CallSize
 from langchain_llmops.concurrency.limits import Limits
@@ -158,7 +158,7 @@ class ConcurrencyLayer(ModelLayer):
             call.tell(QUEUE_WAIT_EVENT, _waited(ticket))
             result = handler(call)
         except BaseException as error:
-            self._turnstile.leave(ticket, later_s=retry_after_s(error))
+            self._turnstile.leave(ticket, later_s=later_s(error))
             raise
         self._turnstile.leave(ticket, tokens=self._used(result))
         return result
@@ -171,7 +171,7 @@ class ConcurrencyLayer(ModelLayer):
             await call.atell(QUEUE_WAIT_EVENT, _waited(ticket))
             result = await handler(call)
         except BaseException as error:
-            self._turnstile.leave(ticket, later_s=retry_after_s(error))
+            self._turnstile.leave(ticket, later_s=later_s(error))
             raise
         self._turnstile.leave(ticket, tokens=self._used(result))
         return result
@@ -191,7 +191,7 @@ class ConcurrencyLayer(ModelLayer):
                         tokens += chunk_tokens(chunk)
                     yield chunk
         except BaseException as error:
-            self._turnstile.leave(ticket, later_s=retry_after_s(error))
+            self._turnstile.leave(ticket, later_s=later_s(error))
             raise
         self._turnstile.leave(ticket, tokens=tokens or None)
 
@@ -210,7 +210,7 @@ class ConcurrencyLayer(ModelLayer):
                         tokens += chunk_tokens(chunk)
                     yield chunk
         except BaseException as error:
-            self._turnstile.leave(ticket, later_s=retry_after_s(error))
+            self._turnstile.leave(ticket, later_s=later_s(error))
             raise
         self._turnstile.leave(ticket, tokens=tokens or None)
 

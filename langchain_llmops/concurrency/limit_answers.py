@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from langchain_llmops.models.retry_after import retry_after_s
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-__all__ = ["chunk_tokens", "result_tokens", "retry_after_s"]
+__all__ = ["chunk_tokens", "later_s", "result_tokens"]
 
 MAX_LATER_S = 60.0
 """How much of what a provider asks for is believed; it can ask again."""
 
 
-def retry_after_s(
-    error: BaseException, now: Callable[[], float] = time.time
+def later_s(
+    error: BaseException, *, now: Callable[[], float] = time.time
 ) -> float | None:
-    """Return for how many seconds a provider wants no call, if its error says so.
-
-    Reads the headers `retry-after-ms` and `Retry-After` (seconds or a date) of the
-    error or of what caused it. Never raises.
-    """
-    cause: BaseException | None = error
-    for _ in range(8):
-        if cause is None:
-            break
-        headers = getattr(getattr(cause, "response", None), "headers", None)
-        if headers is not None and (wait_s := _later(headers, now)) is not None:
-            return min(max(0.0, wait_s), MAX_LATER_S)
-        cause = cause.__cause__
-    return None
+    """Return for how many seconds an error keeps all calls back; `None`: not at all."""
+    wait_s = retry_after_s(error, now=now)
+    return None if wait_s is None else min(wait_s, MAX_LATER_S)
 
 
 def result_tokens(result: ChatResult) -> int | None:
@@ -50,20 +40,3 @@ def chunk_tokens(chunk: ChatGenerationChunk) -> int:
 def _total(message: Any) -> int | None:
     usage = getattr(message, "usage_metadata", None)
     return usage.get("total_tokens") if usage else None
-
-
-def _later(headers: Mapping[str, Any], now: Callable[[], float]) -> float | None:
-    try:
-        if (raw := headers.get("retry-after-ms")) is not None:
-            return float(raw) / 1000
-        # Clients' headers ignore case; a plain mapping does not.
-        raw = headers.get("retry-after", headers.get("Retry-After"))
-        return None if raw is None else _seconds(str(raw), now)
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def _seconds(raw: str, now: Callable[[], float]) -> float:
-    if raw.replace(".", "", 1).isdigit():
-        return float(raw)
-    return parsedate_to_datetime(raw).timestamp() - now()

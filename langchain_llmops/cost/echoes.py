@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from langchain_llmops.cost.failures import causes
+from langchain_llmops.models.retry_after import causes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

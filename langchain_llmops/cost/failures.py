@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -21,11 +20,9 @@ from langchain_llmops.errors import (
     ConfigurationError,
     StorageError,
 )
+from langchain_llmops.models.retry_after import causes
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["causes", "left_by_reader", "may_be_billed"]
+__all__ = ["left_by_reader", "may_be_billed"]
 
 _REFUSALS = (
     # Raised by a layer before anything is sent.
@@ -68,15 +65,6 @@ def may_be_billed(error: object) -> bool:
 def left_by_reader(error: object) -> bool:
     """Say whether it was the reader of a stream who ended the call."""
     return isinstance(error, GeneratorExit | asyncio.CancelledError)
-
-
-def causes(error: object) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from, and so on; at most eight."""
-    for _ in range(8):
-        if not isinstance(error, BaseException):
-            return
-        yield error
-        error = error.__cause__
 
 
 def _is_http_error(error: object) -> bool:

@@ -11,10 +11,9 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from langchain_llmops.cost.failures import causes
+from langchain_llmops.models.retry_after import causes, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,14 +210,12 @@ def classify(error: BaseException, *, now: Callable[[], float] = time.time) -> F
         #> timeout
         ```
     """
-    kind: FailureKind = "unknown"
-    wait_s: float | None = None
-    for cause in causes(_last(error)):
-        if kind == "unknown":
-            kind = _kind(cause)
-        if wait_s is None:
-            wait_s = _retry_after_s(_headers(cause), now)
-    return Failure(kind=kind, error=error, retry_after_s=wait_s)
+    last = _last(error)
+    kinds = map(_kind, causes(last))
+    known = next((kind for kind in kinds if kind != "unknown"), None)
+    return Failure(
+        kind=known or "unknown", error=error, retry_after_s=retry_after_s(last, now=now)
+    )
 
 
 def _last(error: BaseException) -> BaseException:
@@ -283,38 +280,3 @@ def _status(error: BaseException) -> int | None:
 def _whole(holder: Any, key: str) -> int | None:
     value = holder.get(key) if isinstance(holder, Mapping) else None
     return value if isinstance(value, int) else None
-
-
-def _headers(error: BaseException) -> Mapping[str, Any]:
-    response = getattr(error, "response", None)
-    if isinstance(response, Mapping):
-        metadata = response.get("ResponseMetadata")
-        found = metadata.get("HTTPHeaders") if isinstance(metadata, Mapping) else None
-    else:
-        found = getattr(response, "headers", None) or getattr(error, "headers", None)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _retry_after_s(
-    headers: Mapping[str, Any], now: Callable[[], float]
-) -> float | None:
-    """Read milliseconds, seconds or a date; what makes no sense is left out."""
-    if (wait := _number(headers.get("retry-after-ms"))) is not None:
-        return wait / 1000
-    # Clients' headers ignore case; a plain mapping does not.
-    raw = headers.get("retry-after", headers.get("Retry-After"))
-    if (wait := _number(raw)) is not None:
-        return wait
-    try:
-        date = parsedate_to_datetime(str(raw))
-        return max(0.0, date.timestamp() - now())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(raw: Any) -> float | None:
-    try:
-        number = float(raw)
-    except (TypeError, ValueError):
-        return None
-    return number if 0 <= number < float("inf") else None
