@@ -158,7 +158,7 @@ class Invalidator:
         now, found = self._clock(), set()
         # The shared tier first: what a copy is refilled from goes before the copy.
         for tier in reversed(self._tiers):
-            keys = [answer.key for answer in _answers(tier, now) if wanted(answer)]
+            keys = [answer.key for answer in self._answers(tier, now) if wanted(answer)]
             if keys and not dry_run and isinstance(tier.tier, ScannableTier):
                 tier.tier.remove(keys)
             found.update(keys)
@@ -166,24 +166,28 @@ class Invalidator:
             self.tell()
         return Invalidation(dry_run=dry_run, entries=len(found))
 
-
-def _answers(tier: ManagedTier, now: float) -> Iterator[CachedAnswer]:
-    if not isinstance(tier.tier, ScannableTier):
-        return
-    for key, entry in tier.tier.scan(now):
-        try:
-            answer = decode(entry.value)
-        except CodecError:
-            continue  # never given: nothing to invalidate
-        tags, namespace = split_names(answer.epochs)
-        yield CachedAnswer(
-            key=key,
-            text="\n".join(generation.text for generation in answer.generations),
-            stored_at=answer.stored_at,
-            tags=tags,
-            namespace=namespace,
-            saved_usd=answer.usd,
-        )
+    def _answers(self, tier: ManagedTier, now: float) -> Iterator[CachedAnswer]:
+        """Yield the answers of a tier that are still given."""
+        if not isinstance(tier.tier, ScannableTier):
+            return
+        for key, entry in tier.tier.scan(now):
+            try:
+                answer = decode(entry.value)
+            except CodecError:
+                continue
+            if due := self._tags.due(answer.epochs, now):
+                self._tags.read(due, now)
+            if not self._tags.holds(answer.epochs):
+                continue  # invalidated before
+            tags, namespace = split_names(answer.epochs)
+            yield CachedAnswer(
+                key=key,
+                text="\n".join(generation.text for generation in answer.generations),
+                stored_at=answer.stored_at,
+                tags=tags,
+                namespace=namespace,
+                saved_usd=answer.usd,
+            )
 
 
 def _names(

@@ -12,16 +12,12 @@ from langchain_llmops.caching.requests.request_cache import RequestCache
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from langchain_core.language_models import LanguageModelInput
-    from langchain_core.runnables import Runnable
-
     from langchain_llmops.caching.hot import HotQuestion
     from langchain_llmops.caching.invalidation import (
         Invalidation,
         Invalidator,
         Predicate,
     )
-    from langchain_llmops.caching.warming import WarmReport
 
 __all__ = ["CacheOperations"]
 
@@ -121,50 +117,3 @@ class CacheOperations(RequestCache):
     def hot(self, n: int = 10) -> list[HotQuestion]:
         """Return what was asked most of this cache in this process, at most 1,000."""
         return self._hot.top(n)
-
-    def warm(
-        self,
-        prompts: Iterable[LanguageModelInput],
-        model: Runnable[LanguageModelInput, Any],
-        *,
-        max_concurrency: int = 8,
-    ) -> WarmReport:
-        """Ask a model in advance; what is cached already costs nothing.
-
-        Args:
-            prompts: What will be asked: texts or messages, as the model takes them.
-            model: The model with this cache, as the users call it: with the same
-                system prompt, tools and settings; in their `cache_scope`, if they have
-                one.
-            max_concurrency: Calls that are open at once.
-
-        Returns:
-            What came of it. Errors of the model are counted, not raised.
-
-        Raises:
-            ConfigurationError: `max_concurrency` is not positive.
-        """
-        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
-            warm_config,
-            warm_report,
-        )
-
-        config = warm_config(max_concurrency)
-        return warm_report(model.batch(list(prompts), config, return_exceptions=True))
-
-    async def awarm(
-        self,
-        prompts: Iterable[LanguageModelInput],
-        model: Runnable[LanguageModelInput, Any],
-        *,
-        max_concurrency: int = 8,
-    ) -> WarmReport:
-        """Ask in advance as `warm` does; never blocks the event loop."""
-        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
-            warm_config,
-            warm_report,
-        )
-
-        config = warm_config(max_concurrency)
-        outcomes = await model.abatch(list(prompts), config, return_exceptions=True)
-        return warm_report(outcomes)

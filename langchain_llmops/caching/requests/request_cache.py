@@ -12,11 +12,14 @@ from langchain_llmops.caching.requests.canonical import NotCanonicalError
 from langchain_llmops.caching.requests.strings import StringRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from langchain_core.language_models import LanguageModelInput
     from langchain_core.outputs import Generation
+    from langchain_core.runnables import Runnable
 
     from langchain_llmops.caching.base import CacheHit, CacheRequest
+    from langchain_llmops.caching.warming import WarmReport
 
 __all__ = ["RequestCache"]
 
@@ -91,6 +94,53 @@ class RequestCache(BaseCache):
         request = self._request(prompt, llm_string)
         if request is not None and request.store:
             await self.aput(request, return_val)
+
+    def warm(
+        self,
+        prompts: Iterable[LanguageModelInput],
+        model: Runnable[LanguageModelInput, Any],
+        *,
+        max_concurrency: int = 8,
+    ) -> WarmReport:
+        """Ask a model in advance; what is cached already costs nothing.
+
+        Args:
+            prompts: What will be asked: texts or messages, as the model takes them.
+            model: The model with this cache, as the users call it: with the same
+                system prompt, tools and settings; in their `cache_scope`, if they have
+                one.
+            max_concurrency: Calls that are open at once.
+
+        Returns:
+            What came of it. Errors of the model are counted, not raised.
+
+        Raises:
+            ConfigurationError: `max_concurrency` is not positive.
+        """
+        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
+            warm_config,
+            warm_report,
+        )
+
+        config = warm_config(max_concurrency)
+        return warm_report(model.batch(list(prompts), config, return_exceptions=True))
+
+    async def awarm(
+        self,
+        prompts: Iterable[LanguageModelInput],
+        model: Runnable[LanguageModelInput, Any],
+        *,
+        max_concurrency: int = 8,
+    ) -> WarmReport:
+        """Ask in advance as `warm` does; never blocks the event loop."""
+        from langchain_llmops.caching.warming import (  # noqa: PLC0415 - as few do
+            warm_config,
+            warm_report,
+        )
+
+        config = warm_config(max_concurrency)
+        outcomes = await model.abatch(list(prompts), config, return_exceptions=True)
+        return warm_report(outcomes)
 
     def _request(self, prompt: str, llm_string: str) -> CacheRequest | None:
         try:

@@ -14,14 +14,10 @@ from langchain_llmops.caching.semantic.records import CalibrationRecords
 from langchain_llmops.caching.semantic.renewals import Renewals
 from langchain_llmops.caching.semantic.review import HitReview
 from langchain_llmops.caching.semantic.stats import SemanticCounter
-from langchain_llmops.caching.warming import warm_config, warm_report
 from langchain_llmops.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from langchain_core.language_models import LanguageModelInput
-    from langchain_core.runnables import Runnable
 
     from langchain_llmops.caching.base import AnswerStore
     from langchain_llmops.caching.hot import HotQuestion
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
     from langchain_llmops.caching.semantic.review import ShadowHit
     from langchain_llmops.caching.semantic.stats import SemanticStats
     from langchain_llmops.caching.tiered import TieredCache
-    from langchain_llmops.caching.warming import WarmReport
 
 __all__ = ["SemanticOperations"]
 
@@ -250,43 +245,6 @@ class SemanticOperations(RequestCache):
         A question counts in every wording that got its answer.
         """
         return self._hot.top(n)
-
-    def warm(
-        self,
-        prompts: Iterable[LanguageModelInput],
-        model: Runnable[LanguageModelInput, Any],
-        *,
-        max_concurrency: int = 8,
-    ) -> WarmReport:
-        """Ask a model in advance; what is cached in any wording costs nothing.
-
-        Args:
-            prompts: What will be asked: texts or messages, as the model takes them.
-            model: The model with this cache, as the users call it: with the same
-                system prompt, tools and settings; in their `cache_scope`, if they have
-                one.
-            max_concurrency: Calls that are open at once.
-
-        Returns:
-            What came of it. Errors of the model are counted, not raised.
-
-        Raises:
-            ConfigurationError: `max_concurrency` is not positive.
-        """
-        config = warm_config(max_concurrency)
-        return warm_report(model.batch(list(prompts), config, return_exceptions=True))
-
-    async def awarm(
-        self,
-        prompts: Iterable[LanguageModelInput],
-        model: Runnable[LanguageModelInput, Any],
-        *,
-        max_concurrency: int = 8,
-    ) -> WarmReport:
-        """Ask in advance as `warm` does; never blocks the event loop."""
-        config = warm_config(max_concurrency)
-        outcomes = await model.abatch(list(prompts), config, return_exceptions=True)
-        return warm_report(outcomes)
 
     def stats(self) -> SemanticStats:
         """Return what this cache did since it was made, the tier's part included."""

@@ -90,6 +90,13 @@ def test_a_dry_run_counts_and_changes_nothing(cache: TieredCache):
     assert cache.invalidate(["kb"]).entries is None
 
 
+def test_what_a_tag_has_made_invalid_is_not_counted_again(cache: TieredCache):
+    cache.invalidate(["kb"])
+    assert cache.invalidate(["kb"], dry_run=True).entries == 0
+    assert cache.invalidate(namespace="acme", dry_run=True).entries == 0
+    assert cache.invalidate(predicate=lambda a: "Rome" in a.text).entries == 1
+
+
 def test_what_cannot_be_read_is_passed_over():
     tier = MemoryTier()
     tier.set("x", Entry(b"garbage", None), 0)
