@@ -55,10 +55,23 @@ def _configured(model, config):
     )
 
 
+def _batch(model, config):
+    one_by_one = {**config, "max_concurrency": 1}
+    return _whole(model.batch(["hi", "ho"], one_by_one, return_exceptions=True))
+
+
+def _whole(outcomes):
+    """Raise the first error once all have ended: else it may cancel the second call."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return outcomes
+
+
 SYNC = {
     "invoke": (1, lambda m, c: m.invoke("hi", c)),
     "stream": (1, lambda m, c: list(m.stream("hi", c))),
-    "batch": (2, lambda m, c: m.batch(["hi", "ho"], {**c, "max_concurrency": 1})),
+    "batch": (2, _batch),
     "generate": (2, _two),
     "generate_prompt": (1, _prompt),
     "stream_events v3": (1, lambda m, c: m.stream_events("hi", c, version="v3").output),
@@ -88,7 +101,8 @@ async def _atwo(model, config):
 
 
 async def _abatch(model, config):
-    return await model.abatch(["hi", "ho"], {**config, "max_concurrency": 1})
+    one_by_one = {**config, "max_concurrency": 1}
+    return _whole(await model.abatch(["hi", "ho"], one_by_one, return_exceptions=True))
 
 
 async def _events_v2(model, config):
