@@ -15,12 +15,12 @@ from langchain_llmops.model_names import SELF_HOSTED, ModelName, parse, provider
 from langchain_llmops.pricing.rates import PriceSheet, compile_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo
 
-__all__ = ["Catalog", "Quote", "bundled_catalog"]
+__all__ = ["Catalog", "Quote", "current_snapshot"]
 
 # genai-prices knows batch prices under `processing`; asked for a *service tier* of
 # that name it answers with the standard price. Anthropic calls its fast mode a speed.
@@ -62,7 +62,12 @@ class Catalog:
     """genai-prices' data, asked by any spelling of a model's name."""
 
     def __init__(self, snapshot: DataSnapshot) -> None:
-        self._snapshot = snapshot
+        self.snapshot = snapshot
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the prices were fetched; `None` for those that came with the package."""
+        return self.snapshot.timestamp if self.snapshot.from_auto_update else None
 
     def find(
         self, model: str, provider: str | None, service_tier: str | None
@@ -79,7 +84,7 @@ class Catalog:
         """
         for served_by, ref in self._readings(model, provider):
             try:
-                owner, found = self._snapshot.find_provider_model(
+                owner, found = self.snapshot.find_provider_model(
                     ref, None, served_by, None
                 )
             except LookupError:
@@ -116,18 +121,22 @@ class Catalog:
 
     def _knows(self, provider: str) -> bool:
         try:
-            self._snapshot.find_provider(None, provider, None)
+            self.snapshot.find_provider(None, provider, None)
         except LookupError:
             return False
         return True
 
 
+def current_snapshot() -> DataSnapshot:
+    """Return the prices that genai-prices holds: its own, or those fetched since."""
+    return _reader()()
+
+
 @cache
-def bundled_catalog() -> Catalog:
-    """Return the prices that the installed genai-prices ships; loads them once."""
+def _reader() -> Callable[[], DataSnapshot]:
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 # takes 0.5 s
 
-    return Catalog(get_snapshot())
+    return get_snapshot
 
 
 def _bedrock(name: ModelName) -> Iterator[tuple[str, str]]:

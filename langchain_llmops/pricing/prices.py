@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.model_names import parse, provider_id
-from langchain_llmops.pricing.catalog import Quote, bundled_catalog
+from langchain_llmops.pricing.catalog import Catalog, Quote, current_snapshot
 from langchain_llmops.pricing.money import dollars
 from langchain_llmops.pricing.rates import PriceSheet, UsdPerMillion
 from langchain_llmops.pricing.usage import Usage, tier_of
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Prices", "default_prices", "price"]
 
 
+class _Listed(NamedTuple):
+    """What follows from one catalog."""
+
+    catalog: Catalog
+    find: Callable[[tuple[str, ...], str | None, str | None], PriceSheet | Quote | None]
+    version: str
+
+
 class Prices:
     """What models cost: list prices, and your own where you have others.
 
@@ -30,6 +38,9 @@ class Prices:
     service does it at its start and not in its event loop. Afterwards a price costs
     one or two microseconds (the first of a model about a millisecond) and no I/O. Safe
     across threads and event loops.
+
+    Prices that `genai_prices.UpdatePrices` has fetched are used from the next call on:
+    start that in a service which outlives price changes, and nothing else need change.
 
     Args:
         overrides: Model name, in any spelling that `model_names.parse` knows, to your
@@ -58,9 +69,7 @@ class Prices:
     ) -> None:
         self._overrides = _sheets(overrides or {})
         self._clock = clock
-        self._catalog = bundled_catalog()
-        self._version = _version(self._overrides)
-        self._find = lru_cache(maxsize=4096)(self._find_uncached)
+        self._listed = self._list(Catalog(current_snapshot()))
 
     def price(
         self,
@@ -90,9 +99,10 @@ class Prices:
     def version(self) -> str:
         """Where the prices come from, for ledgers: two that differ, differ here.
 
-        `genai-prices 0.2.3`; with overrides a hash of them is added.
+        `genai-prices 0.2.3`; with the time of an update, if there was one, and a hash
+        of your own prices, if there are any.
         """
-        return self._version
+        return self._now().version
 
     def sheet(
         self,
@@ -113,13 +123,36 @@ class Prices:
         found = self._find(names, provider, service_tier)
         return found.sheet(self._second(at)) if isinstance(found, Quote) else found
 
+    def _find(
+        self, names: tuple[str, ...], provider: str | None, service_tier: str | None
+    ) -> PriceSheet | Quote | None:
+        return self._now().find(names, provider, service_tier)
+
+    def _now(self) -> _Listed:
+        snapshot = current_snapshot()
+        if snapshot is not self._listed.catalog.snapshot:
+            # Replaced whole: threads see the old prices or the new ones.
+            self._listed = self._list(Catalog(snapshot))
+        return self._listed
+
+    def _list(self, catalog: Catalog) -> _Listed:
+        return _Listed(
+            catalog=catalog,
+            find=lru_cache(maxsize=4096)(partial(self._find_in, catalog)),
+            version=_version(catalog, self._overrides),
+        )
+
     def _second(self, at: datetime | None) -> int:
         if at is None:
             return int(self._clock())
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
-    def _find_uncached(
-        self, names: tuple[str, ...], provider: str | None, service_tier: str | None
+    def _find_in(
+        self,
+        catalog: Catalog,
+        names: tuple[str, ...],
+        provider: str | None,
+        service_tier: str | None,
     ) -> PriceSheet | Quote | None:
         given = provider_id(provider) if provider else None
         parsed = [parse(name) for name in names]
@@ -127,7 +160,7 @@ class Prices:
             for served_by in (given, name.provider, None):
                 if own := self._overrides.get((served_by, name.model)):
                     return own
-        quotes = (self._catalog.find(name, provider, service_tier) for name in names)
+        quotes = (catalog.find(name, provider, service_tier) for name in names)
         return next((quote for quote in quotes if quote is not None), None)
 
 
@@ -182,8 +215,12 @@ def price(
     )
 
 
-def _version(overrides: Mapping[tuple[str | None, str], PriceSheet]) -> str:
+def _version(
+    catalog: Catalog, overrides: Mapping[tuple[str | None, str], PriceSheet]
+) -> str:
     listed = f"genai-prices {metadata.version('genai-prices')}"
+    if catalog.updated_at is not None:
+        listed += f" of {catalog.updated_at:%Y-%m-%d %H:%M}"
     if not overrides:
         return listed
     own = repr(sorted(overrides.items(), key=repr)).encode()
