@@ -8,7 +8,6 @@ price has a calendar.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
 from langchain_llmops.model_names import SELF_HOSTED, ModelName, parse, provider_id
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo
 
-__all__ = ["Catalog", "Quote", "current_snapshot"]
+__all__ = ["Catalog", "Quote", "snapshot_reader"]
 
 # genai-prices knows batch prices under `processing`; asked for a *service tier* of
 # that name it answers with the standard price. Anthropic calls its fast mode a speed.
@@ -127,13 +126,8 @@ class Catalog:
         return True
 
 
-def current_snapshot() -> DataSnapshot:
-    """Return the prices that genai-prices holds: its own, or those fetched since."""
-    return _reader()()
-
-
-@cache
-def _reader() -> Callable[[], DataSnapshot]:
+def snapshot_reader() -> Callable[[], DataSnapshot]:
+    """Return what returns the prices that genai-prices holds: its own, or fetched."""
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 # takes 0.5 s
 
     return get_snapshot

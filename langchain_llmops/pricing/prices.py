@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_llmops.errors import ConfigurationError
 from langchain_llmops.model_names import parse, provider_id
-from langchain_llmops.pricing.catalog import Catalog, Quote, current_snapshot
+from langchain_llmops.pricing.catalog import Catalog, Quote, snapshot_reader
 from langchain_llmops.pricing.money import dollars
 from langchain_llmops.pricing.rates import PriceSheet, UsdPerMillion
 from langchain_llmops.pricing.usage import Usage, tier_of
@@ -69,7 +69,8 @@ class Prices:
     ) -> None:
         self._overrides = _sheets(overrides or {})
         self._clock = clock
-        self._listed = self._list(Catalog(current_snapshot()))
+        self._snapshot = snapshot_reader()
+        self._listed = self._list(Catalog(self._snapshot()))
 
     def price(
         self,
@@ -89,7 +90,7 @@ class Prices:
         else:
             usage = Usage.from_metadata(usage_metadata)
             service_tier = service_tier or tier_of(usage_metadata)
-        sheet = self._find((model,), provider, service_tier)
+        sheet = self._now().find((model,), provider, service_tier)
         if isinstance(sheet, Quote):
             sheet = sheet.sheet(self._second(at))
         cost = None if sheet is None else sheet.cost(usage)
@@ -120,16 +121,11 @@ class Prices:
             service_tier: As for `pricing.price`.
             at: As for `pricing.price`.
         """
-        found = self._find(names, provider, service_tier)
+        found = self._now().find(names, provider, service_tier)
         return found.sheet(self._second(at)) if isinstance(found, Quote) else found
 
-    def _find(
-        self, names: tuple[str, ...], provider: str | None, service_tier: str | None
-    ) -> PriceSheet | Quote | None:
-        return self._now().find(names, provider, service_tier)
-
     def _now(self) -> _Listed:
-        snapshot = current_snapshot()
+        snapshot = self._snapshot()
         if snapshot is not self._listed.catalog.snapshot:
             # Replaced whole: threads see the old prices or the new ones.
             self._listed = self._list(Catalog(snapshot))

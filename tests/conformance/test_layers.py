@@ -2,7 +2,7 @@
 
 Each mode runs twice against the same provider, bare and layered. Compared are what came
 out (or the error) and the whole run tree; and each LLM run passed the layer once.
-`benchmarks/layer_conformance.py` prints the outcome of this file as a table.
+`benchmarks/conformance_tables.py` prints the outcome of this file as a table.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each scenario runs against the same provider, bare and routed, each plain and in a
 layer. Compared are what came out (or the error) and the LLM runs; of the router also
 that every run ended, that no task is left, and that the layer saw each call once.
-`benchmarks/router_conformance.py` prints the outcome of this file as a table.
+`benchmarks/conformance_tables.py` prints the outcome of this file as a table.
 """
 
 from __future__ import annotations
